@@ -1,0 +1,34 @@
+# A thin face on tasks.py: makes .venv from the hashed lock and turns VARIABLE=value into --variable=value.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+INV := .venv/bin/inv
+
+TASKS := deploy plan devices doctor environments base lock bench clean help
+# What was set on the command line, except what make and the shell use themselves.
+GIVEN := $(filter-out MAKEFLAGS PYTHON SHELL V,$(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $(v))),$(v))))
+lower = $(shell printf %s '$1' | tr A-Z_ a-z-)
+quote = '$(subst ','\'',$1)'
+FLAGS = $(foreach v,$(GIVEN),$(if $($(v)),--$(call lower,$(v))=$(call quote,$($(v)))))
+OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FIRMWARE NAME ENGINE FORCE OFFLINE UPGRADE
+UNKNOWN := $(filter-out $(OPTIONS),$(GIVEN))
+
+.PHONY: $(TASKS) test
+$(TASKS): .venv/host
+	@$(if $(UNKNOWN),$(INV) unknown --names=$(call quote,$(UNKNOWN)))
+	@$(INV) $@ $(FLAGS)
+
+test: .venv/dev
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/python -m pytest $(if $(T),$(T),tests)
+
+.venv/host: requirements/host.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "error: $$($(PYTHON) --version) is too old"; echo " hint: make … PYTHON=python3.11 (3.10 or newer)"; exit 3; }
+	@$(PYTHON) -m venv .venv || { echo "error: no venv module"; echo " hint: sudo apt-get install python3-venv"; exit 3; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/dev: requirements/dev.txt .venv/host
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

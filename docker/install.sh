@@ -1,0 +1,32 @@
+#!/bin/sh
+# How every environment is filled, in one place:
+#   install.sh lock LOCK            install a hashed lock
+#   install.sh build LOCK WHEELS    turn a hashed lock, sdists included, into a folder of wheels
+#   install.sh wheels WHEELS        install such a folder
+#   install.sh compile              renew the byte code, as each of these does at its end
+# Into $EDGEWRIGHT_ENV, or /opt/env in an image. Nothing comes in that the lock does not name (--no-deps) or without its hash;
+# byte code carries no time stamp; a corporate CA or pip.conf is there only while this runs.
+set -eu
+env=${EDGEWRIGHT_ENV:-/opt/env}
+[ -f /run/secrets/ca ] && export PIP_CERT=/run/secrets/ca SSL_CERT_FILE=/run/secrets/ca
+[ -f /run/secrets/pip_conf ] && export PIP_CONFIG_FILE=/run/secrets/pip_conf
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PYTHONDONTWRITEBYTECODE=1
+# Several GB through a slow proxy are common; pip's own 15 s and 5 tries are not enough for them.
+export PIP_DEFAULT_TIMEOUT=120 PIP_RETRIES=8
+umask 022
+[ -x "$env/bin/python" ] || python3 -m venv "$env"
+
+case $1 in
+lock) "$env/bin/python" -m pip install --no-deps --no-compile --require-hashes -r "$2" ;;
+wheels) "$env/bin/python" -m pip install --no-deps --no-compile --no-index "$2"/*.whl ;;
+build)
+    # A compiler from PyPI, pinned by hash like all else, for a plain x86-64 and not for the CPU that happens to build.
+    # Debian's Python.h looks for one of its own headers below /usr/include; it comes last, so that the C library's stay the compiler's.
+    export CC="$env/bin/python -m ziglang cc -target x86_64-linux-gnu -idirafter /usr/include"
+    # No debug information: it would carry pip's random folder names into the wheel.
+    export LDSHARED="$CC -shared -s" CFLAGS=-g0 ZIG_GLOBAL_CACHE_DIR="${TMPDIR:-/tmp}/zig"
+    "$env/bin/python" -m pip wheel --no-deps --no-build-isolation --no-cache-dir --require-hashes -r "$2" -w "$3"
+    ;;
+esac
+# With a read-only root nothing can be cached later. compileall fails on files that are no valid Python (test data): no harm.
+"$env/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$env/lib" >/dev/null || true

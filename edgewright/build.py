@@ -1,0 +1,181 @@
+"""Run a Plan step by step: skip what is proved, run the rest in an engine, publish whole folders only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from edgewright import assets, digest, log, records
+from edgewright.config import Asset, Stage
+from edgewright.engine import Engine, Environment
+from edgewright.execute import execute
+from edgewright.plan import Output, Plan, Source, Step
+from edgewright.records import Record
+
+
+@dataclass(frozen=True)
+class State:
+    """Whether a step is up to date, and why it would run if not."""
+
+    step: Step
+    record: Record | None
+    reason: str
+
+
+@dataclass
+class Build:
+    """One walk over a plan: the records so far, and digests that need computing only once."""
+
+    plan: Plan
+    engine: Engine
+    volume: Path
+    offline: bool = False
+    force: bool = False
+    done: dict[str, Record] = field(default_factory=dict)
+    digests: dict[Path, str] = field(default_factory=dict)
+
+    # --- what a step works on -----------------------------------------------------------------------------------------------
+
+    def path(self, source: Source) -> Path:
+        """Return where a source lies on this machine, downloading an asset if need be."""
+        if isinstance(source, Output):
+            return self.volume / self.done[source.stage].path(source.role)
+        return assets.obtain(source, offline=self.offline) if isinstance(source, Asset) else source.path
+
+    def digest(self, source: Source) -> str:
+        if isinstance(source, Output):
+            return str(self.done[source.stage].outputs[source.role]["sha256"])
+        if isinstance(source, Asset):
+            return source.sha256
+        if source.path not in self.digests:
+            self.digests[source.path] = digest.of_path(source.path)
+        return self.digests[source.path]
+
+    def facts(self, step: Step, environment: Environment) -> dict[str, Any]:
+        """Return the step's facts; every step that it depends on must be done."""
+        inputs = {role: self.digest(source) for role, source in step.inputs.items()}
+        return records.facts(step, inputs, environment, self.engine.hermetic)
+
+    # --- one step -----------------------------------------------------------------------------------------------------------
+
+    def state(self, step: Step, environment: Environment) -> State:
+        """Return whether the step is up to date, by its key and its outputs' hashes."""
+        facts = self.facts(step, environment)
+        found = records.find(self.volume, step.stage.name, digest.of_value(facts))
+        if found and self.force:
+            return State(step, None, "FORCE=1")
+        if found:
+            problem = found.problem(self.volume)
+            return State(step, None if problem else found, problem)
+        before = self._last(step.stage)
+        return State(step, None, records.difference(before, facts) if before else "never run")
+
+    def run(self, step: Step) -> Record:
+        """Bring one step up to date and return its record."""
+        environment = self.engine.find(step.stage)
+        state = self.state(step, environment) if environment else None
+        if state and state.record:
+            log.say(step.stage.name, "up to date", "dim")
+            return self._finished(state.record)
+        environment = environment or self.engine.prepare(step.stage)
+        key = digest.of_value(self.facts(step, environment))
+        with self._locked(f"{step.stage.name}-{key[: records.KEY_LENGTH]}"):
+            state = self.state(step, environment)  # another run may have done it meanwhile
+            if state.record:
+                log.say(step.stage.name, "up to date", "dim")
+                return self._finished(state.record)
+            log.say(step.stage.name, f"runs: {state.reason}")
+            paths = {role: self.path(source) for role, source in step.inputs.items()}
+            facts = self.facts(step, environment)
+            return self._finished(execute(self.engine, environment, self.volume, step, paths, facts))
+
+    # --- what was -----------------------------------------------------------------------------------------------------------
+
+    def _pointer(self) -> Path:
+        return self.volume / "last" / f"{self.plan.name}-{self.plan.device.name}.json"
+
+    def _last(self, stage: Stage) -> Mapping[str, Any] | None:
+        """Return the facts of this stage when this recipe was last built for this device."""
+        try:
+            key = json.loads(self._pointer().read_text())[stage.name]
+        except (OSError, ValueError, KeyError):
+            return None
+        found = records.find(self.volume, stage.name, key)
+        return found.facts if found else None
+
+    def _finished(self, record: Record) -> Record:
+        self.done[record.stage] = record
+        return record
+
+    def remember(self) -> None:
+        """Write down the steps of this plan, for the reasons that the next run will give."""
+        pointer = self._pointer()
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        keys = json.dumps({stage: record.key for stage, record in self.done.items()}, indent=2)
+        temporary = pointer.with_suffix(f".{os.getpid()}")
+        temporary.write_text(keys)
+        os.replace(temporary, pointer)
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        folder = self.volume / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / f"{name}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            log.say(name.split("-")[0], "another run is at this step; waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def status(build: Build) -> list[State]:
+    """Return each step's state without running anything. What follows a step that would run cannot be known yet."""
+    states: list[State] = []
+    for step in build.plan.steps:
+        waits = next((s.step.stage.name for s in states if s.record is None and _depends(step, s.step)), None)
+        environment = build.engine.find(step.stage)
+        if waits:
+            states.append(State(step, None, f"after {waits}"))
+        elif environment is None:
+            states.append(State(step, None, "its environment is not built yet"))
+        else:
+            states.append(build.state(step, environment))
+            if record := states[-1].record:
+                build.done[step.stage.name] = record
+    return states
+
+
+def build(plan: Plan, engine: Engine, volume: Path, *, offline: bool = False, force: bool = False) -> Build:
+    """Run every step that is not up to date and return the walk, with a record for each step."""
+    volume.mkdir(parents=True, exist_ok=True)
+    walk = Build(plan, engine, volume, offline, force)
+    for step in plan.steps:
+        walk.run(step)
+    walk.remember()
+    return walk
+
+
+def _depends(step: Step, earlier: Step) -> bool:
+    return any(isinstance(source, Output) and source.stage == earlier.stage.name for source in step.inputs.values())
+
+
+def clean(*folders: Path) -> None:
+    """Remove what was built here, and say how much that was."""
+    for folder in folders:
+        if folder.exists():
+            files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+            total = sum(path.stat().st_size for path in files)
+            shutil.rmtree(folder)
+            log.say("clean", f"removed {folder.name}/: {len(files)} files, {log.size(total)}")

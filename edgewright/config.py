@@ -1,0 +1,248 @@
+"""docker/*/stage.toml and configs/*.toml → frozen types: read once, checked once, never written to again.
+
+Unknown keys are refused with the nearest known one. A recipe, a device and a firmware may carry tables named like a stage; these
+hold parameters and inputs of that stage and are checked against its stage.toml when a plan is made.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgewright.errors import WrongInput, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Parameter(_Table):
+    """One parameter of a stage: its type and the values it may take."""
+
+    type: Literal["integer", "number", "string", "boolean", "list", "table"]
+    default: Any = None
+    minimum: float | None = None
+    maximum: float | None = None
+    multiple_of: int | None = None
+    choices: tuple[Any, ...] | None = Field(default=None, strict=False)
+    optional: bool = False
+
+
+class Limits(_Table):
+    """What a step may use: memory and shared memory (`8g`), threads (0: all cores), processes, and a GPU if one is asked for."""
+
+    memory: str = "8g"
+    shm: str = "64m"
+    tmp: str = "2g"
+    threads: int = 1
+    processes: int = 512
+    gpu: bool = False
+
+
+class Run(_Table):
+    """When a stage runs, and what it gives only sometimes.
+
+    `left_out_with` a role that the user gives, unless one of the `wanted_by` options asks for the stage all the same. An optional
+    output stands in for an input of the same role that was not given.
+    """
+
+    optional_outputs: tuple[str, ...] = Field(default=(), strict=False)
+    left_out_with: str = ""
+    wanted_by: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class Stage(_Table):
+    """A kind of work: a folder under docker/ with its own environment. Roles name what flows between stages."""
+
+    name: str
+    folder: Path
+    title: str
+    inputs: dict[str, Literal["required", "optional"]] = {}
+    outputs: dict[str, str]
+    parameters: dict[str, Parameter] = {}
+    limits: Limits = Limits()
+    run: Run = Run()
+    files: tuple[str, ...] = Field(default=(), strict=False)  # beside its own folder: what its environment is made from
+    patches: str = ""
+
+
+class Firmware(_Table):
+    """What runs on a board and what it accepts. Facts with their source live in the file."""
+
+    name: str
+    title: str
+    device: str
+    versions: str
+    address: int
+    slot_bytes: int
+    arena_bytes: int
+    operators: tuple[str, ...] = Field(strict=False)
+    stages: dict[str, dict[str, Any]] = {}
+
+
+class Device(_Table):
+    """A board: its pipeline of stages and the firmware it is expected to run."""
+
+    name: str
+    title: str
+    about: str
+    pipeline: tuple[str, ...] = Field(strict=False)
+    firmware: str
+    stages: dict[str, dict[str, Any]] = {}
+
+
+class Recipe(_Table):
+    """What is built: task, image size, and parameters of each stage."""
+
+    name: str
+    title: str
+    task: str
+    imgsz: int
+    stages: dict[str, dict[str, Any]] = {}
+
+
+class Asset(_Table):
+    """A pinned download: weights that others published."""
+
+    name: str
+    url: str
+    sha256: str
+    size: int | None = None
+    licence: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that docker/ and configs/ say."""
+
+    root: Path
+    stages: Mapping[str, Stage]
+    devices: Mapping[str, Device]
+    firmwares: Mapping[str, Firmware]
+    recipes: Mapping[str, Recipe]
+    assets: Mapping[str, Asset]
+
+    def pick(self, kind: Literal["device", "firmware", "recipe"], name: str) -> Any:
+        """Return the device, firmware or recipe of that name; an unknown one is refused with the nearest known."""
+        known: Mapping[str, Any] = {"device": self.devices, "firmware": self.firmwares, "recipe": self.recipes}[kind]
+        if name not in known:
+            raise WrongInput(f"unknown {kind} {name!r}", nearest(name, known))
+        return known[name]
+
+
+def load_project(root: Path) -> Project:
+    """Read every stage, device, firmware, recipe and asset below `root`."""
+    stages = {
+        path.parent.name: _parse(Stage, path, {"name": path.parent.name, "folder": path.parent})
+        for path in sorted(root.glob("docker/*/stage.toml"))
+    }
+
+    def folder(model: type[_T], name: str) -> dict[str, _T]:
+        paths = sorted(root.glob(f"configs/{name}/*.toml"))
+        return {path.stem: _parse(model, path, {"name": path.stem}, stages) for path in paths}
+
+    project = Project(
+        root=root,
+        stages=stages,
+        devices=folder(Device, "devices"),
+        firmwares=folder(Firmware, "firmwares"),
+        recipes=folder(Recipe, "recipes"),
+        assets=_assets(root / "configs" / "assets.toml"),
+    )
+    _check_names(project)
+    return project
+
+
+_T = TypeVar("_T", bound=_Table)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; one that is missing or no TOML is refused by name."""
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WrongInput(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise WrongInput(f"{shown(path)}: not valid TOML: {problem}") from None
+    return raw
+
+
+def shown(path: Path) -> str:
+    """Return `path` as a person would type it: relative to here where that is shorter."""
+    try:
+        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def _parse(model: type[_T], path: Path, known: dict[str, Any], stages: Mapping[str, Stage] | None = None) -> _T:
+    raw = read_toml(path)
+    if stages is not None:
+        raw["stages"] = {name: raw.pop(name) for name in list(raw) if name in stages}
+    try:
+        return model.model_validate({**raw, **known})
+    except ValidationError as problems:
+        raise _refusal(model, path, _telling(problems), stages or {}) from None
+
+
+def _telling(problems: ValidationError) -> Any:
+    """Return the problem to report: a key that is mistyped is also missing under its right name, and says more."""
+    return min(problems.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
+def _refusal(model: type[BaseModel], path: Path, problem: Any, stages: Mapping[str, Stage]) -> WrongInput:
+    *tables, key = [str(part) for part in problem["loc"]]
+    where = shown(path) + (f" [{'.'.join(tables)}]" if tables else "")
+    if problem["type"] == "extra_forbidden":
+        fields = _fields(model, tables) | (set(stages) if not tables else set())
+        return WrongInput(f"{where}: unknown key {key!r}", nearest(key, fields - {"name", "folder", "stages"}))
+    if problem["type"] == "missing":
+        return WrongInput(f"{where}: {key!r} is missing", f"add it to {shown(path)}")
+    return WrongInput(f"{where}: {key} = {problem['input']!r}: {problem['msg'].lower()}")
+
+
+def _fields(model: type[BaseModel], tables: list[str]) -> set[str]:
+    """Return the keys that the table at `tables` may have."""
+    at: Any = model
+    for table in tables:
+        inner = at.model_fields.get(table)
+        at = {"parameters": Parameter, "limits": Limits, "run": Run}.get(table, at) if inner else at
+    return set(at.model_fields)
+
+
+def _assets(path: Path) -> dict[str, Asset]:
+    found = {}
+    for name, table in (read_toml(path) if path.exists() else {}).items():
+        try:
+            found[name] = Asset.model_validate({"name": name, **table})
+        except ValidationError as problems:
+            problem = _telling(problems)
+            raise _refusal(Asset, path, {**problem, "loc": (name, *problem["loc"])}, {}) from None
+    return found
+
+
+def _check_names(project: Project) -> None:
+    """Refuse a device whose pipeline or firmware, or a firmware whose device, is not there."""
+    for device in project.devices.values():
+        where = f"configs/devices/{device.name}.toml"
+        for stage in device.pipeline:
+            if stage not in project.stages:
+                raise WrongInput(f"{where}: pipeline names unknown stage {stage!r}", nearest(stage, project.stages))
+        if device.firmware not in project.firmwares:
+            raise WrongInput(
+                f"{where}: unknown firmware {device.firmware!r}", nearest(device.firmware, project.firmwares)
+            )
+    for firmware in project.firmwares.values():
+        if firmware.device not in project.devices:
+            where = f"configs/firmwares/{firmware.name}.toml"
+            raise WrongInput(f"{where}: unknown device {firmware.device!r}", nearest(firmware.device, project.devices))

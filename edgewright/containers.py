@@ -1,0 +1,201 @@
+"""The docker and podman engines: find the client that works, build images, and the command line of a step."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgewright import base, proc
+from edgewright.config import Stage
+from edgewright.engine import VOLUME, Environment, Job, fingerprint, variables
+from edgewright.environments import exclusively, failure, logged
+from edgewright.errors import EngineMissing
+
+IMAGE_USER = 10001  # the user that the Dockerfiles name, for when root itself runs us
+
+
+class Container:
+    """docker 20.10 or newer with BuildKit (with or without buildx), or podman 4.3 or newer."""
+
+    hermetic = True
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+        self.base = base.load_base(root)
+        self.program = name  # `version` replaces it with the client that answers
+        self.build_words: list[str] = ["build"]
+        self.rootless = False
+
+    # --- asking -----------------------------------------------------------------------------------------------------------
+
+    def version(self) -> str:
+        """Find a client whose engine answers and which can build; return the engine's version."""
+        reasons = [f"{self.name} is not installed"]
+        for program in _candidates(self.name):
+            code, text = proc.capture([program, "info", "--format", self._info_format()])
+            found = re.match(r"(\d+\.\d+\S*) (.*)$", text.splitlines()[-1] if text else "")
+            if code or not found:
+                reasons.append(f"{program}: {_first_line(text)}")
+                continue
+            self.rootless = "rootless" in found[2] or found[2] == "true"
+            words = self._build_words(program)
+            if words:
+                self.program, self.build_words = program, words
+                return found[1]
+            reasons.append(f"{program}: needs buildx to build")
+        raise EngineMissing(
+            f"{self.name}: {reasons[-1] if len(reasons) < 3 else '; '.join(reasons[1:])}", self._hint(reasons)
+        )
+
+    def _info_format(self) -> str:
+        if self.name == "podman":
+            return "{{.Version.Version}} {{.Host.Security.Rootless}}"
+        return "{{.ServerVersion}} {{.SecurityOptions}}"
+
+    def _build_words(self, program: str) -> list[str]:
+        """Return how this client is asked for a BuildKit build; nothing if it cannot."""
+        if self.name == "podman":
+            return ["build"]
+        if proc.capture([program, "buildx", "version"])[0] == 0:
+            return ["buildx", "build", "--load"]
+        # Before 23.0 the client could speak to BuildKit itself; since then it leaves that to buildx.
+        major = re.search(r"version (\d+)\.", proc.capture([program, "--version"])[1])
+        return ["build"] if major and int(major[1]) < 23 else []
+
+    def _hint(self, reasons: list[str]) -> str:
+        text = " ".join(reasons)
+        if "permission denied" in text.lower():
+            return f"sudo usermod -aG {self.name} $USER, then log in again   or   ENGINE=venv"
+        if len(reasons) == 1:
+            return f"sudo apt-get install {'docker.io' if self.name == 'docker' else 'podman'}   or   ENGINE=venv"
+        if "buildx" in text:
+            return "sudo apt-get install docker-buildx   or   ENGINE=venv"
+        return f"sudo systemctl start {self.name}   or   ENGINE=venv"
+
+    # --- environments -----------------------------------------------------------------------------------------------------
+
+    def _named(self, stage: Stage, foundation: str) -> Environment:
+        total = fingerprint(self.root, stage, foundation)
+        return Environment(stage, f"localhost/edgewright-{stage.name}:{total[:12]}", total)
+
+    def find(self, stage: Stage) -> Environment | None:
+        """Return the stage's image if it is there."""
+        foundation = base.present(self.program, self.base)
+        environment = self._named(stage, foundation) if foundation else None
+        if environment and proc.capture([self.program, "image", "inspect", environment.name])[0] == 0:
+            return environment
+        return None
+
+    def prepare(self, stage: Stage) -> Environment:
+        """Return the stage's image; build it, and get the base it stands on, if need be."""
+        if found := self.find(stage):
+            return found
+        with exclusively(f"{self.name}-base"):
+            foundation = base.present(self.program, self.base) or base.obtain(self.program, self.base)
+        environment = self._named(stage, foundation)
+        with exclusively(f"{self.name}-{stage.name}-{environment.fingerprint[:12]}"):
+            if self.find(stage) is None:
+                self._build(environment, foundation)
+        return environment
+
+    def _build(self, environment: Environment, foundation: str) -> None:
+        argv = self.build_argv(environment, foundation)
+        env = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
+        code, lines, path = logged(environment, argv, f"building {environment.name}", cwd=self.root, env=env)
+        if code:
+            raise failure(environment.stage, lines, path)
+
+    def build_argv(self, environment: Environment, foundation: str) -> list[str]:
+        """Return the command line that builds an image. The context is the project's root, less what .dockerignore leaves out."""
+        argv = [self.program, *self.build_words, "--file", f"docker/{environment.stage.name}/Dockerfile"]
+        argv += ["--build-arg", f"BASE_IMAGE={foundation}", "--tag", environment.name]
+        if self.name == "podman":
+            argv += ["--layers", "--format", "docker"]
+        for secret, path in secrets().items():
+            argv += ["--secret", f"id={secret},src={path}"]
+        return [*argv, "."]
+
+    # --- steps ------------------------------------------------------------------------------------------------------------
+
+    def argv(self, environment: Environment, job: Job) -> list[str]:
+        """Return the command line that runs `job` in a container. Pure."""
+        limits = job.limits
+        argv = [self.program, "run", "--rm", "--init", "--name", job.name]
+        # No network, no capability, nothing writable but the step's folder and a temporary one: a .pt is a program.
+        argv += ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        argv += ["--user", self._user(), "--pids-limit", str(limits.processes), "--memory", limits.memory]
+        # torch's data loaders hand batches over in shared memory; the default of 64 MB is too small for them.
+        argv += ["--shm-size", limits.shm, "--tmpfs", f"/tmp:rw,nosuid,nodev,size={limits.tmp}"]
+        if self.name == "podman":
+            # SELinux would need every mounted folder relabelled, the user's data set too.
+            argv += ["--security-opt", "label=disable"]
+            argv += ["--userns", "keep-id"] if self.rootless else []
+        if job.gpu:
+            argv += ["--gpus", "all"] if self.name == "docker" else ["--device", "nvidia.com/gpu=all"]
+        for name, value in variables(limits, "/tmp").items():
+            argv += ["--env", f"{name}={value}"]
+        argv += _bind(job.volume, VOLUME, read_only=True)
+        argv += _bind(job.volume / job.folder, f"{VOLUME}/{job.folder}", read_only=False)
+        for mount in job.mounts:
+            argv += _bind(mount.source, f"{VOLUME}/{mount.target}", read_only=True)
+        return [*argv, "--workdir", VOLUME, environment.name, job.request]
+
+    def _user(self) -> str:
+        if os.getuid() == 0:
+            return f"{IMAGE_USER}:{IMAGE_USER}"
+        if self.rootless and self.name == "docker":
+            return "0:0"  # which a rootless daemon maps to us, the only user who may write to our folder
+        return f"{os.getuid()}:{os.getgid()}"
+
+    def take(self, folder: Path) -> None:
+        """Give a step's folder to the user that its container runs as. Only root has to: others run it as themselves."""
+        if os.getuid() == 0:
+            for path in [folder, *folder.rglob("*")]:
+                os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
+
+    def stop(self, job: Job) -> None:
+        """End the job's container: ending the client alone would leave it running."""
+        proc.capture([self.program, "kill", job.name])
+        proc.capture([self.program, "rm", "--force", job.name])
+
+
+def secrets() -> dict[str, Path]:
+    """Return the files that a build may read and that never become part of an image: a corporate CA and a pip.conf."""
+    wanted = {
+        "ca": ("EDGEWRIGHT_CA", "PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
+        "pip_conf": ("EDGEWRIGHT_PIP_CONF", "PIP_CONFIG_FILE"),
+    }
+    found = {}
+    for secret, names in wanted.items():
+        path = next((os.environ[name] for name in names if Path(os.environ.get(name) or "-").is_file()), None)
+        if path:
+            found[secret] = Path(path)
+    return found
+
+
+def _bind(source: Path, target: str, *, read_only: bool) -> list[str]:
+    fields = ["type=bind", f"source={source}", f"target={target}"] + (["readonly"] if read_only else [])
+    # The value is one line of CSV: a folder's name may hold a comma or a quote.
+    quoted = ['"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text for text in fields]
+    return ["--mount", ",".join(quoted)]
+
+
+def _candidates(program: str) -> Iterator[str]:
+    """Yield every file of that name on PATH, in order: the first one need not be the one that works."""
+    seen = set()
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which(program, path=folder)
+        if found and os.path.realpath(found) not in seen:
+            seen.add(os.path.realpath(found))
+            yield found
+
+
+def _first_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    # docker says what matters at the end, after "errors pretty printing info" and the client's own facts.
+    wanted = next((line for line in lines if "cannot connect" in line.lower() or "denied" in line.lower()), None)
+    return (wanted or (lines[0] if lines else "no answer"))[:200]

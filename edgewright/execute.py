@@ -1,0 +1,166 @@
+"""Run one step: lay out its folder, call the engine, and publish what came out, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgewright import digest, log, proc, records
+from edgewright.config import Stage
+from edgewright.engine import Engine, Environment, Job, Mount
+from edgewright.errors import EdgewrightError, OutputMissing, StageFailed, WrongInput
+from edgewright.plan import Step
+from edgewright.records import Record
+
+REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
+KILLED = (137, -9)  # by the kernel, for want of memory, or by hand
+LINES_KEPT = 400  # of what a stage prints, for the error; the log has them all
+
+
+def execute(
+    engine: Engine,
+    environment: Environment,
+    volume: Path,
+    step: Step,
+    paths: Mapping[str, Path],
+    facts: Mapping[str, Any],
+) -> Record:
+    """Run `step` on the files at `paths` (role → host path) and return its record.
+
+    It works in `run/<step>` on the volume; that folder gets its final name when every output is there and hashed, and is removed if
+    anything goes wrong. The log stays in either case.
+    """
+    key = digest.of_value(facts)
+    own = Path("run", records.folder_of(step.stage.name, key))
+    folder = volume / own
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
+    folder.mkdir(parents=True)
+    try:
+        started = time.monotonic()
+        mounts = _lay_out(engine, volume, own, step, paths)
+        job = Job(
+            name=f"edgewright-{own.name}-{os.getpid()}",
+            volume=volume,
+            folder=own.as_posix(),
+            request=(own / "request.json").as_posix(),
+            mounts=mounts,
+            limits=step.stage.limits,
+            gpu=bool(step.parameters.get("gpu")),
+        )
+        engine.take(folder)
+        _call(engine, environment, job)
+        record = Record(step.stage.name, key, facts, _outputs(step.stage, folder))
+        _publish(record, folder, volume)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    main = next(iter(record.outputs.values()))
+    seconds = time.monotonic() - started
+    log.say(step.stage.name, f"✓ {record.folder}/{main['path']}  {log.size(main['bytes'])}  {seconds:.1f} s", "green")
+    return record
+
+
+def _lay_out(engine: Engine, volume: Path, own: Path, step: Step, paths: Mapping[str, Path]) -> tuple[Mount, ...]:
+    """Write the request. What lies on the volume is named as it is; a user's file becomes visible below the step's own folder."""
+    inputs, mounts = {}, []
+    for role, path in paths.items():
+        if path.is_relative_to(volume):
+            inputs[role] = path.relative_to(volume).as_posix()
+            continue
+        target = own / "inputs" / role / path.name if path.is_file() else own / "inputs" / role
+        mounts.append(Mount(path.resolve(), target.as_posix()))
+        _place(engine, volume / target, path)
+        inputs[role] = target.as_posix()
+    request = {
+        "stage": step.stage.name,
+        "output": own.as_posix(),
+        "inputs": inputs,
+        "parameters": dict(step.parameters),
+    }
+    (volume / own / "request.json").write_text(json.dumps(request, indent=2, sort_keys=True) + "\n")
+    return tuple(mounts)
+
+
+def _place(engine: Engine, target: Path, path: Path) -> None:
+    """Make what a container mounts over, or, without one, a link: either way no byte is copied."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not engine.hermetic:
+        target.symlink_to(path.resolve())
+    elif path.is_dir():
+        target.mkdir()
+    else:
+        target.touch()
+
+
+def _log_path(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".log")
+
+
+def _call(engine: Engine, environment: Environment, job: Job) -> None:
+    """Run the stage with a bar and a log; raise what its end means."""
+    stage, last = environment.stage, deque[str](maxlen=LINES_KEPT)
+    path = _log_path(job.volume / job.folder)
+    with path.open("w", encoding="utf-8") as file, log.bar(stage.name, stage.title) as on_line:
+
+        def each(line: str) -> None:
+            last.append(line)
+            print(line, file=file, flush=True)
+            on_line(line)
+
+        argv = engine.argv(environment, job)
+        code = proc.stream(argv, each, cwd=job.volume, stop=lambda: engine.stop(job))
+    if code:
+        raise failure(stage, code, list(last), path)
+
+
+def _outputs(stage: Stage, folder: Path) -> dict[str, dict[str, Any]]:
+    """Hash what the stage promised; a promise not kept is an error of its own."""
+    outputs = {}
+    for role, name in stage.outputs.items():
+        path = folder / name
+        if path.exists():
+            files = digest.files_in(path) if path.is_dir() else [path]
+            outputs[role] = {
+                "path": name,
+                "sha256": digest.of_path(path),
+                "bytes": sum(file.stat().st_size for file in files),
+            }
+        elif role not in stage.run.optional_outputs:
+            raise OutputMissing(f"{stage.name} ended without its {role}, {name}", f"less {_log_path(folder)}")
+    return outputs
+
+
+def _publish(record: Record, folder: Path, volume: Path) -> None:
+    """Drop what only the run needed, add the record and the log, and give the folder its final name."""
+    for leftover in ("inputs", "tmp"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+    records.write(folder, record)
+    os.replace(_log_path(folder), folder / "log.txt")
+    final = volume / record.folder
+    shutil.rmtree(final, ignore_errors=True)  # outputs that no longer were what its record said
+    os.replace(folder, final)
+
+
+def failure(stage: Stage, code: int, lines: list[str], path: Path) -> EdgewrightError:
+    """Turn a stage's end into an error: its own two lines if it refused the input, else where to look."""
+    if code == REFUSED:
+        at = max((i for i, line in enumerate(lines) if line.startswith("error: ")), default=None)
+        if at is not None:
+            said = [line for line in lines[at:] if not line.startswith(" hint: ")]
+            hints = [line.removeprefix(" hint: ") for line in lines[at:] if line.startswith(" hint: ")]
+            return WrongInput("\n       ".join(said).removeprefix("error: "), hints[0] if hints else "")
+    if any("No space left on device" in line for line in lines):
+        return StageFailed(f"{stage.name}: the disk is full (log: {path})", "make clean")
+    if code in KILLED:
+        limit = stage.limits.memory
+        return StageFailed(
+            f"{stage.name}: killed, probably for want of memory (limit {limit}; log: {path})", "less BATCH= or IMGSZ="
+        )
+    last = next((line for line in reversed(lines) if line.strip()), "no output")
+    return StageFailed(f"{stage.name} ended with exit code {code}: {last.strip()[:200]}", f"less {path}")

@@ -1,0 +1,106 @@
+"""What a person types after `make deploy`: VARIABLE=value or --variable value → plan.Options, or a refusal here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgewright import proc
+from edgewright.config import Asset, Project
+from edgewright.errors import WrongInput, nearest
+from edgewright.plan import Options
+
+# The files that a user may give, and the role each takes.
+FILES: Mapping[str, str] = {"weights": "weights", "data": "dataset", "model": "model"}
+# Parameters of stages that have a variable of their own; the others are set in a recipe.
+PARAMETERS = ("imgsz", "epochs", "batch", "seed", "gpu")
+
+HELP: Mapping[str, str] = {
+    "device": "the board: see `make devices`",
+    "recipe": "what is built: a name from configs/recipes (default: figures-pose)",
+    "weights": "your own YOLOv8 .pt, from any ultralytics 8.x, or a name from configs/assets.toml",
+    "data": "your own data set: a data.yaml or a folder with images/ and labels/",
+    "model": "your own quantised .tflite; it enters after the export",
+    "imgsz": "side of the square input in pixels, a multiple of 32",
+    "epochs": "train for so many epochs; with WEIGHTS= it means fine-tuning them",
+    "batch": "images in a training step",
+    "seed": "for drawing and training",
+    "gpu": "1: train on the GPU or fail; 0: on the CPU (default: 1 where a GPU is found)",
+    "firmware": "what runs on the board (default: the device's)",
+    "name": "the bundle's name (default: the recipe's)",
+    "engine": "docker, podman or venv (default: the first that answers)",
+    "force": "1: run every step again",
+    "offline": "1: download nothing",
+}
+
+
+def parse(project: Project, raw: Mapping[str, str]) -> Options:
+    """Return the options of one command; empty values count as not given."""
+    given = {name: value.strip() for name, value in raw.items() if value.strip()}
+    parameters = {name: given[name] for name in PARAMETERS if name in given}
+    files: dict[str, Path | Asset] = {}
+    for name, role in FILES.items():
+        if name not in given:
+            continue
+        path = Path(given[name]).expanduser()
+        if name == "weights" and not path.exists() and given[name] in project.assets:
+            files[role] = project.assets[given[name]]
+            continue
+        _check_file(name, path, project)
+        if name == "data" and path.is_file():
+            parameters["yaml"] = path.name
+            path = path.parent
+        files[role] = path.resolve()
+    return Options(files, parameters, _machine(), given.get("firmware", ""), _name(given.get("name", "")))
+
+
+def refuse_unknown(names: list[str]) -> None:
+    """Refuse variables that no task reads: `make` itself would pass over them in silence."""
+    for name in names:
+        if name.lower() not in HELP:
+            known = {option.upper() for option in HELP}
+            raise WrongInput(f"unknown option {name}", nearest(name.upper(), known))
+
+
+def flag(name: str, value: str) -> bool:
+    """Read an option that is 1 or 0."""
+    if value not in ("", "0", "1"):
+        raise WrongInput(f"{name.upper()}={value}: neither 1 nor 0", f"{name.upper()}=1")
+    return value == "1"
+
+
+def _check_file(name: str, path: Path, project: Project) -> None:
+    where = f"{name.upper()}={path}"
+    if not path.exists():
+        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        known = [*beside, *project.assets] if name == "weights" else beside
+        hint = nearest(path.name, known) if known and len(known) < 200 else "check the path"
+        raise WrongInput(f"{where}: no such file{' or folder' if name == 'data' else ''}", hint)
+    if name == "data":
+        if path.is_file() and path.suffix not in (".yaml", ".yml"):
+            raise WrongInput(f"{where}: neither a folder nor a data.yaml", f"DATA={path.parent}")
+        return
+    if path.is_dir():
+        raise WrongInput(f"{where}: a folder, not a file", f"{name.upper()}={path}/…")
+    if path.stat().st_size == 0:
+        raise WrongInput(f"{where}: empty file (0 bytes)", "copy it again")
+    if name == "model":
+        with path.open("rb") as file:
+            if file.read(8)[4:] != b"TFL3":  # the identifier of a TFLite flatbuffer, at byte 4
+                raise WrongInput(
+                    f"{where}: not a TFLite file", "MODEL= takes an int8 .tflite; weights are given with WEIGHTS="
+                )
+
+
+def _name(name: str) -> str:
+    if name and (not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith(".")):
+        raise WrongInput(f"NAME={name}: only letters, digits, - _ .", "NAME=my-model")
+    return name
+
+
+def _machine() -> dict[str, Any]:
+    """Return the parameters that follow from this machine: with a GPU, training asks for it."""
+    nvidia = shutil.which("nvidia-smi") and proc.capture(["nvidia-smi", "-L"], timeout_s=10)
+    return {"gpu": True} if nvidia and nvidia[0] == 0 and "GPU" in nvidia[1] else {}

@@ -1,0 +1,78 @@
+"""What the commands print: plans, boards, bundles, and help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgewright import digest, log, options
+from edgewright.build import Build, State
+from edgewright.config import Project, shown
+from edgewright.plan import Plan
+
+COMMANDS = (
+    ("deploy", "DEVICE=…", "from data to a model for the board, in dist/"),
+    ("plan", "DEVICE=…", "what would run, and why"),
+    ("devices", "", "boards, firmwares, recipes"),
+    ("doctor", "", "engines, GPU, disk, network: what is there, and what to do"),
+    ("test", "", "unit tests, then the real ones for every engine that answers"),
+    ("environments", "[DEVICE=…]", "build images or venvs now, not when they are first needed"),
+    ("base", "", "make the base image here, with mmdebstrap"),
+    ("lock", "[UPGRADE=1]", "resolve the requirements again and rewrite the locks"),
+    ("bench", "", "measure: cold, warm and no-op runs, export against stock"),
+    ("clean", "", "remove build/ and dist/"),
+)
+
+
+def help_text() -> None:
+    """Print every command and every option."""
+    log.out.print("Edgewright: a YOLOv8 model onto a microcontroller, with the same bytes every time.\n")
+    for name, arguments, text in COMMANDS:
+        log.out.print(f"  make {name + ' ' + arguments:<24} {text}", markup=False)
+    log.out.print("\nOptions of deploy and plan:")
+    for name, text in options.HELP.items():
+        log.out.print(f"  {name.upper() + '=':<12} {text}", markup=False)
+    log.out.print(
+        "\nThe same with exit codes by kind, for scripts: .venv/bin/inv deploy --device … --imgsz …", markup=False
+    )
+
+
+def devices(project: Project) -> None:
+    """Print every board with its firmwares and stages, and every recipe."""
+    for device in project.devices.values():
+        log.out.print(f"{device.name}", style="bold")
+        log.out.print(f"    {device.title}: {device.about}", markup=False)
+        log.out.print(f"    stages     {' → '.join(device.pipeline)}", markup=False)
+        for firmware in project.firmwares.values():
+            if firmware.device == device.name:
+                default = "  (default)" if firmware.name == device.firmware else ""
+                log.out.print(f"    firmware   {firmware.name}: {firmware.title}{default}", markup=False)
+    log.out.print("recipes", style="bold")
+    for recipe in project.recipes.values():
+        log.out.print(f"    {recipe.name:<16} {recipe.title} ({recipe.imgsz} px)", markup=False)
+
+
+def plan(states: Sequence[State], made: Plan) -> None:
+    """Print what would run and why, a line a step."""
+    log.say("plan", f"{made.name} for {made.device.title}, firmware {made.firmware.name}")
+    for state in states:
+        if state.record:
+            log.say(state.step.stage.name, "up to date", "dim")
+        else:
+            log.say(state.step.stage.name, f"will run: {state.reason}")
+    if not made.steps:
+        log.say("", "no step: the file given is bundled as it is")
+
+
+def bundle(folder: Path, written: bool, walk: Build) -> None:
+    """Print where the bundle is, and what came of it."""
+    model = folder / "model.tflite"
+    log.say(
+        "bundle", f"{shown(folder)}/  {log.size(model.stat().st_size)}  sha256:{digest.of_file(model)[:12]}…", "bold"
+    )
+    if not written:
+        log.say("", "nothing to do: every step and the bundle have the recorded hashes", "dim")
+    if not (folder / "labels.txt").exists():
+        log.say("", "a .tflite alone has no class names: no labels.txt", "yellow")
+    if not walk.engine.hermetic:
+        log.say("", "made by the venv engine: good for trying, not for releases", "yellow")

@@ -1,0 +1,124 @@
+"""The venv engine: the same locks and patches in a virtual environment, made by uv. For trying; releases come from containers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from edgewright import proc
+from edgewright.config import Stage
+from edgewright.engine import Environment, Job, fingerprint, variables
+from edgewright.environments import CACHE, exclusively, failure, logged
+from edgewright.errors import EngineMissing
+
+PYTHON = "3.11"  # what docker/base.toml's images have, and the newest that tensorflow 2.13.1 takes
+MARK = ".complete"  # written last: a folder without it is half-made and is made anew
+
+
+class Venv:
+    """Runs a stage in a process of this machine. It cannot keep a stage from reading or writing what the user may."""
+
+    name = "venv"
+    hermetic = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.without_network: list[str] = []  # `version` finds out whether the network can be taken away
+
+    def version(self) -> str:
+        """Return uv's version."""
+        code, text = proc.capture([uv(), "--version"])
+        if code:
+            raise EngineMissing(f"venv: {text}", "pip install uv")
+        # Linux lets a plain user give a process no network at all; other systems and some containers do not.
+        apart = ["unshare", "--user", "--map-current-user", "--net"]
+        self.without_network = apart if proc.capture([*apart, "true"])[0] == 0 else []
+        return text.removeprefix("uv ").split(" ")[0]
+
+    def _named(self, stage: Stage) -> Environment:
+        total = fingerprint(self.root, stage, f"venv cpython-{PYTHON}")
+        return Environment(stage, str(CACHE / "venvs" / f"{stage.name}-{total[:12]}"), total)
+
+    def find(self, stage: Stage) -> Environment | None:
+        """Return the stage's venv if it is there and whole."""
+        environment = self._named(stage)
+        return environment if Path(environment.name, MARK).exists() else None
+
+    def prepare(self, stage: Stage) -> Environment:
+        """Return the stage's venv; make it if need be."""
+        environment = self._named(stage)
+        with exclusively(f"venv-{stage.name}-{environment.fingerprint[:12]}"):
+            if self.find(stage) is None:
+                self._make(environment)
+        return environment
+
+    def _make(self, environment: Environment) -> None:
+        folder, stage = Path(environment.name), environment.stage
+        shutil.rmtree(folder, ignore_errors=True)
+        for argv in self.build_argvs(environment):
+            code, lines, path = logged(environment, argv, f"making {folder.name}", cwd=self.root, env=_build_env())
+            if code:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise failure(stage, lines, path)
+        shutil.rmtree(folder / "build", ignore_errors=True)
+        Path(folder, MARK).touch()
+
+    def build_argvs(self, environment: Environment) -> list[list[str]]:
+        """Return the command lines that make a venv, in order; each does what a line of the stage's Dockerfile does."""
+        folder, stage, program = Path(environment.name), environment.stage, uv()
+        place = f"docker/{stage.name}"
+        install = [program, "pip", "install", "--no-deps", "--python", str(folder)]
+        argvs = [[program, "venv", "--quiet", "--python", PYTHON, str(folder)]]
+        if Path(self.root, place, "build-requirements.txt").exists():
+            build = folder / "build"
+            argvs.append([program, "venv", "--quiet", "--python", PYTHON, str(build)])
+            tools = [*install[:-1], str(build), "--require-hashes", "-r", f"{place}/build-requirements.txt"]
+            wheels = ["sh", "docker/install.sh", "build", f"{place}/requirements.txt", str(build / "wheels")]
+            # The lock's hash is the sdist's, and was checked when the wheel was built from it.
+            unhashed = ["--no-verify-hashes", "-r", f"{place}/requirements.txt"]
+            argvs += [tools, ["env", f"EDGEWRIGHT_ENV={build}", *wheels]]
+            argvs.append([*install, "--no-index", "--find-links", str(build / "wheels"), *unhashed])
+        else:
+            argvs.append([*install, "--require-hashes", "-r", f"{place}/requirements.txt"])
+        if stage.patches:
+            argvs.append([str(python_of(folder)), "docker/patch.py", stage.patches])
+        # A step writes no byte code; without any, importing TensorFlow takes 10 s longer each time.
+        argvs.append(["env", f"EDGEWRIGHT_ENV={folder}", "sh", "docker/install.sh", "compile"])
+        return argvs
+
+    def argv(self, environment: Environment, job: Job) -> list[str]:
+        """Return the command line that runs `job` with nothing of our environment but a plain PATH. Pure."""
+        scratch = f"{job.volume}/{job.folder}/tmp"
+        argv = [*self.without_network, "env", "--ignore-environment", "PATH=/usr/local/bin:/usr/bin:/bin"]
+        if not job.gpu:
+            argv.append("CUDA_VISIBLE_DEVICES=")
+        argv += [f"PYTHONPATH={self.root / 'docker'}", f"TMPDIR={scratch}"]
+        argv += [f"{name}={value}" for name, value in variables(job.limits, scratch).items()]
+        return [*argv, str(python_of(Path(environment.name))), str(environment.stage.folder / "main.py"), job.request]
+
+    def take(self, folder: Path) -> None:
+        """Make the step's temporary folder; in a container that is a tmpfs."""
+        (folder / "tmp").mkdir()
+
+    def stop(self, job: Job) -> None:
+        """Nothing to do: the step is a process of ours and ends with its group."""
+
+
+def uv() -> str:
+    """Return the uv that the host lock installed beside this Python, else any."""
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else "uv"
+
+
+def python_of(folder: Path) -> Path:
+    """Return a virtual environment's interpreter."""
+    return folder / "bin" / "python"
+
+
+def _build_env() -> dict[str, str]:
+    """Return what builds need beside our own environment: trust in the same certificates as the system's tools."""
+    ca = os.environ.get("EDGEWRIGHT_CA")
+    wanted = {"SSL_CERT_FILE": ca, "PIP_CERT": ca} if ca else {}
+    return {**wanted, "PYTHONDONTWRITEBYTECODE": "1", "UV_NO_PROGRESS": "1"}

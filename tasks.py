@@ -1,0 +1,141 @@
+"""Invoke tasks, a thin face on `edgewright`: `inv deploy --device esp32s3` and `make deploy DEVICE=esp32s3` are the same."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from invoke import Context, task
+
+from edgewright import bundle, engines, log, options, show
+from edgewright.build import Build, build, status
+from edgewright.config import load_project
+from edgewright.errors import EdgewrightError, WrongInput
+from edgewright.plan import Plan, make_plan
+
+ROOT = Path(__file__).resolve().parent
+VOLUME, DIST = ROOT / "build", ROOT / "dist"
+RECIPE = "figures-pose"  # what is built when no RECIPE= says otherwise
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+def command(*names: str) -> Callable[[Callable[..., None]], Any]:
+    """Make a task of a function of one dict, the options of these names, all strings; an error ends it in one style."""
+
+    def decorate(body: Callable[[dict[str, str]], None]) -> Any:
+        @functools.wraps(body)
+        def run(_: Context, **raw: str) -> None:
+            try:
+                body(raw)
+            except EdgewrightError as problem:
+                log.fail(str(problem), problem.hint)
+                sys.exit(problem.exit_code)
+            except KeyboardInterrupt:
+                log.fail("interrupted; the step that was running left nothing, finished ones are kept")
+                sys.exit(INTERRUPTED)
+
+        # Invoke reads a task's options from its signature.
+        positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [
+            inspect.Parameter("_", positional),
+            *(inspect.Parameter(n, positional, default="") for n in names),
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        texts = {name: options.HELP[name] for name in names if name in options.HELP}
+        return task(help=texts, auto_shortflags=False, name=body.__name__.rstrip("_"))(run)
+
+    return decorate
+
+
+def _plan(raw: dict[str, str]) -> Plan:
+    project = load_project(ROOT)
+    if not raw["device"]:
+        raise WrongInput("which board?", f"DEVICE={' or DEVICE='.join(sorted(project.devices))}")
+    device = project.pick("device", raw["device"])
+    return make_plan(project, device, project.pick("recipe", raw["recipe"] or RECIPE), options.parse(project, raw))
+
+
+@command(*options.HELP)
+def deploy(raw: dict[str, str]) -> None:
+    """Build everything for a board, up to the bundle in dist/."""
+    plan = _plan(raw)
+    force, offline = options.flag("force", raw["force"]), options.flag("offline", raw["offline"])
+    walk = build(plan, engines.choose(ROOT, raw["engine"]), VOLUME, offline=offline, force=force)
+    show.bundle(*bundle.write(walk, DIST), walk)
+
+
+@command(*options.HELP)
+def plan(raw: dict[str, str]) -> None:
+    """Say what would run, and why; run nothing."""
+    made, force = _plan(raw), options.flag("force", raw["force"])
+    show.plan(status(Build(made, engines.choose(ROOT, raw["engine"]), VOLUME, force=force)), made)
+
+
+@command()
+def devices(_: dict[str, str]) -> None:
+    """List boards, firmwares and recipes."""
+    show.devices(load_project(ROOT))
+
+
+@command()
+def doctor(_: dict[str, str]) -> None:
+    """Say what this machine has of what a build needs."""
+    from edgewright import doctor  # only here: it is slow to load, and `make deploy` should not wait for it
+
+    sys.exit(0 if doctor.show(ROOT) else 3)
+
+
+@command("engine")
+def environments(raw: dict[str, str]) -> None:
+    """Build every stage's image or venv now."""
+    engine = engines.choose(ROOT, raw["engine"])
+    for stage in load_project(ROOT).stages.values():
+        log.say(stage.name, engine.prepare(stage).name)
+
+
+@command("engine")
+def base(raw: dict[str, str]) -> None:
+    """Make the base image on this machine, with mmdebstrap."""
+    from edgewright import base
+
+    base.make_local(engines.container(ROOT, raw["engine"]).program, base.load_base(ROOT))
+
+
+@command("upgrade")
+def lock(raw: dict[str, str]) -> None:
+    """Resolve every requirements.in again; with --upgrade 1 to the newest that it allows."""
+    from edgewright.lock import lock
+
+    lock(ROOT, upgrade=options.flag("upgrade", raw["upgrade"]))
+
+
+@command("engine", "weights")
+def bench(raw: dict[str, str]) -> None:
+    """Measure: the export against stock `yolo export`, in one run."""
+    from edgewright import bench
+
+    bench.export(ROOT, VOLUME, engines.choose(ROOT, raw["engine"]), options.parse(load_project(ROOT), raw))
+
+
+@command()
+def clean(_: dict[str, str]) -> None:
+    """Remove build/ and dist/; environments stay."""
+    from edgewright.build import clean
+
+    clean(VOLUME, DIST)
+
+
+@command("names")
+def unknown(raw: dict[str, str]) -> None:
+    """Refuse make variables that no task reads (called by the Makefile)."""
+    options.refuse_unknown(raw["names"].split())
+
+
+@command()
+def help_(_: dict[str, str]) -> None:
+    """List the commands and their options."""
+    show.help_text()

@@ -1,0 +1,28 @@
+"""What the unit tests share: a toy project and an engine for it (toy_project.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from toy_project import Here, make_toy
+
+from edgewright.config import Project, load_project
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """Return the root of a toy project."""
+    return make_toy(tmp_path / "toy")
+
+
+@pytest.fixture
+def project(toy: Path) -> Project:
+    """Return the toy project, parsed."""
+    return load_project(toy)
+
+
+@pytest.fixture
+def here(toy: Path) -> Here:
+    """Return an engine for the toy project."""
+    return Here(toy)

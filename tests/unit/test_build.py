@@ -1,0 +1,204 @@
+"""Running a plan: a step is skipped only on proof, and nothing half-written is ever left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from toy_project import Here
+
+from edgewright import bundle
+from edgewright.build import Build, build, status
+from edgewright.config import Project, load_project
+from edgewright.errors import OutputMissing, StageFailed, WrongInput
+from edgewright.plan import Options, Plan, make_plan
+
+
+def plan_of(project: Project, **options: object) -> Plan:
+    return make_plan(project, project.devices["board"], project.recipes["figures"], Options(**options))  # type: ignore[arg-type]
+
+
+def set_text(toy: Path, stage: str, text: str) -> Project:
+    recipe = toy / "configs/recipes/figures.toml"
+    recipe.write_text(f'title = "t"\ntask = "pose"\nimgsz = 64\n[{stage}]\ntext = "{text}"\n')
+    return load_project(toy)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    return tmp_path / "build"
+
+
+def test_a_second_run_runs_nothing(project: Project, here: Here, volume: Path) -> None:
+    walk = build(plan_of(project), here, volume)
+    assert walk.path(walk.plan.model).read_text() == "ab"
+    build(plan_of(project), here, volume)
+    assert here.runs == ["first", "second"]
+
+
+def test_a_changed_parameter_runs_the_step_again_and_says_which(toy: Path, here: Here, volume: Path) -> None:
+    build(plan_of(load_project(toy)), here, volume)
+    project = set_text(toy, "second", "c")
+    states = status(Build(plan_of(project), here, volume))
+    assert [state.reason for state in states] == ["", "text b → c"]
+    walk = build(plan_of(project), here, volume)
+    assert walk.path(walk.plan.model).read_text() == "ac"
+    assert here.runs == ["first", "second", "second"]
+
+
+def test_a_step_whose_inputs_come_out_the_same_is_not_run_again(toy: Path, here: Here, volume: Path) -> None:
+    build(plan_of(load_project(toy)), here, volume)
+    (toy / "docker/first/notes.txt").write_text("another environment, the same result\n")
+    project = load_project(toy)
+    assert [s.reason for s in status(Build(plan_of(project), here, volume))] == [
+        "its code or environment changed",
+        "after first",
+    ]
+    build(plan_of(project), here, volume)
+    assert here.runs == ["first", "second", "first"]
+
+
+def test_going_back_to_earlier_parameters_finds_the_earlier_result(toy: Path, here: Here, volume: Path) -> None:
+    build(plan_of(load_project(toy)), here, volume)
+    build(plan_of(set_text(toy, "first", "z")), here, volume)
+    walk = build(plan_of(set_text(toy, "first", "a")), here, volume)
+    assert walk.path(walk.plan.model).read_text() == "ab"
+    assert len(here.runs) == 4
+
+
+@pytest.mark.parametrize("harm", ["changed", "removed", "record"])
+def test_an_output_that_is_not_as_recorded_is_made_again(project: Project, here: Here, volume: Path, harm: str) -> None:
+    walk = build(plan_of(project), here, volume)
+    path = walk.path(walk.plan.model)
+    if harm == "changed":
+        path.write_text("ax")
+    elif harm == "removed":
+        path.unlink()
+    else:
+        path.with_name("record.json").write_text("{")
+    again = build(plan_of(project), here, volume)
+    assert again.path(again.plan.model).read_text() == "ab"
+    assert here.runs == ["first", "second", "second"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("refuse", WrongInput, "text = 'refuse': not allowed"),
+        ("crash", StageFailed, "second ended with exit code 1: boom"),
+        ("nothing", OutputMissing, "second ended without its model, result.txt"),
+    ],
+)
+def test_a_step_that_fails_leaves_its_log_and_nothing_else(
+    toy: Path, here: Here, volume: Path, text: str, kind: type[Exception], message: str
+) -> None:
+    project = set_text(toy, "second", text)
+    with pytest.raises(kind, match=message):
+        build(plan_of(project), here, volume)
+    assert [path.suffix for path in (volume / "run").iterdir()] == [".log"]
+    assert len(list(volume.glob("first-*"))) == 1
+    assert not list(volume.glob("second-*"))
+
+
+def test_a_users_file_is_seen_and_neither_copied_nor_kept(
+    project: Project, here: Here, volume: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "my weights.pt"
+    mine.write_text("mine")
+    walk = build(plan_of(project, files={"weights": mine}), here, volume)
+    assert walk.path(walk.plan.model).read_text() == "mineb"
+    assert here.runs == ["second"]
+    assert not list(volume.rglob("my weights.pt"))
+    mine.write_text("other")
+    assert build(plan_of(project, files={"weights": mine}), here, volume).path(walk.plan.model).read_text() == "otherb"
+
+
+def test_force_runs_everything_again(project: Project, here: Here, volume: Path) -> None:
+    build(plan_of(project), here, volume)
+    build(plan_of(project), here, volume, force=True)
+    assert here.runs == ["first", "second"] * 2
+
+
+def test_the_bundle_is_written_once_and_mended_if_touched(
+    project: Project, here: Here, volume: Path, tmp_path: Path
+) -> None:
+    walk = build(plan_of(project), here, volume)
+    folder, written = bundle.write(walk, tmp_path / "dist")
+    assert written
+    assert folder.name == "figures-board-0.1.0"
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "manifest.json", "model.tflite"]
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert bundle.write(walk, tmp_path / "dist") == (folder, False)
+    (folder / "model.tflite").write_text("touched")
+    assert bundle.write(walk, tmp_path / "dist") == (folder, True)
+    assert (folder / "model.tflite").read_text() == "ab"
+    assert [path.name for path in (tmp_path / "dist").iterdir()] == [folder.name]
+
+
+RUN = """
+import sys
+from pathlib import Path
+from edgewright.build import build
+from edgewright.config import load_project
+from edgewright.plan import Options, make_plan
+from toy_project import Here
+root = Path(sys.argv[1])
+project = load_project(root)
+plan = make_plan(project, project.devices["board"], project.recipes["figures"], Options())
+engine = Here(root)
+build(plan, engine, root / "build")
+print("runs", *engine.runs)
+"""
+
+
+def start(toy: Path) -> subprocess.Popen[str]:
+    here = Path(__file__).resolve()
+    env = {**os.environ, "PYTHONPATH": f"{here.parents[2]}:{here.parent}"}
+    argv = [sys.executable, "-c", RUN, os.fspath(toy)]
+    return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def slow(toy: Path) -> None:
+    main = toy / "docker/first/main.py"
+    main.write_text("import time, pathlib\npathlib.Path('started').touch()\ntime.sleep(2)\n" + main.read_text())
+
+
+def test_two_builds_at_once_do_each_step_once(toy: Path) -> None:
+    slow(toy)
+    both = [start(toy), start(toy)]
+    said = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    runs = " ".join(line for text in said for line in text.splitlines() if line.startswith("runs"))
+    assert runs.split().count("first") == 1
+    assert runs.split().count("second") == 1
+    assert "another run is at this step" in "".join(said)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_step_leaves_nothing(toy: Path, sign: signal.Signals) -> None:
+    slow(toy)
+    process = start(toy)
+    while not (toy / "build/started").exists():
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(sign)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert [path.suffix for path in (toy / "build/run").iterdir()] == [".log"]
+    assert not list((toy / "build").glob("first-*"))
+
+
+def test_a_killed_run_is_cleared_away_by_the_next(toy: Path) -> None:
+    slow(toy)
+    process = start(toy)
+    while not (toy / "build/started").exists():
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert start(toy).wait(timeout=30) == 0
+    assert not list((toy / "build/run").iterdir())
