@@ -1,0 +1,41 @@
+"""Reading image files: whole, upright, as RGB, and with no decoder that is not needed."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # MPO is opened as JPEG
+_SMALLEST = 10  # pixels; ultralytics drops what is smaller
+
+
+warnings.filterwarnings("ignore", module="PIL")  # odd metadata is no fault of the picture
+
+
+class Unreadable(Exception):
+    """The file is no whole image; the text says why."""
+
+
+def decode(content: bytes) -> Image.Image:
+    """The whole image, turned upright as training does, in RGB."""
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image) or image
+            if upright.mode.startswith("I;16"):  # 16-bit greys: the upper byte, as OpenCV does
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            picture = upright.convert("RGB")
+    except UnidentifiedImageError:
+        raise Unreadable("no image, or not one of JPEG, PNG, BMP, TIFF, WebP") from None
+    except Image.DecompressionBombError:
+        raise Unreadable("more pixels than any camera has") from None
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, zlib.error, MemoryError) as error:
+        raise Unreadable(f"truncated or damaged ({error})") from None
+    if min(picture.size) < _SMALLEST:
+        raise Unreadable(f"{picture.width} x {picture.height} pixels; training drops what is below {_SMALLEST}")
+    return picture
