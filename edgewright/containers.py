@@ -14,6 +14,8 @@ from edgewright.engine import VOLUME, Environment, Job, fingerprint, variables
 from edgewright.environments import exclusively, failure, logged
 from edgewright.errors import EngineMissing
 
+# Where podman looks for the program behind --init (containers.conf(5), helper_binaries_dir); Debian only recommends it.
+INIT = ("/usr/libexec/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/lib/podman")
 IMAGE_USER = 10001  # the user that the Dockerfiles name, for when root itself runs us
 
 
@@ -42,6 +44,9 @@ class Container:
                 reasons.append(f"{program}: {_first_line(text)}")
                 continue
             self.rootless = "rootless" in found[2] or found[2] == "true"
+            if self.name == "podman" and not any(Path(folder, "catatonit").exists() for folder in INIT):
+                reasons.append(f"{program}: its init, catatonit, is not installed")
+                continue
             words = self._build_words(program)
             if words:
                 self.program, self.build_words = program, words
@@ -72,6 +77,8 @@ class Container:
             return f"sudo usermod -aG {self.name} $USER, then log in again   or   ENGINE=venv"
         if len(reasons) == 1:
             return f"sudo apt-get install {'docker.io' if self.name == 'docker' else 'podman'}   or   ENGINE=venv"
+        if "catatonit" in text:
+            return "sudo apt-get install catatonit"
         if "buildx" in text:
             return "sudo apt-get install docker-buildx   or   ENGINE=venv"
         return f"sudo systemctl start {self.name}   or   ENGINE=venv"

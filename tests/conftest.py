@@ -1,0 +1,103 @@
+"""What the real tests share: engines that answer, a workspace of their own, and the assets that are not part of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgewright.engine import Engine
+from edgewright.engines import ENGINES
+from edgewright.errors import EngineMissing
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ROOT.parent / "shared" / "assets"
+
+
+def engine_or_skip(name: str) -> Engine:
+    """Return the engine, or skip the test with the reason why it does not answer."""
+    engine = ENGINES[name](ROOT)
+    try:
+        engine.version()
+    except EngineMissing as reason:
+        pytest.skip(str(reason))
+    return engine
+
+
+@pytest.fixture(scope="session", params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Return each engine in turn."""
+    return engine_or_skip(request.param)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """Return the folder of real weights, images and vendors' files."""
+    if not ASSETS.is_dir():
+        pytest.skip(f"no real weights and images at {ASSETS}")
+    return ASSETS
+
+
+class Workspace:
+    """A copy of the project to build in, and its commands as a user gives them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        files = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=-1, check=True
+        )
+        for name in filter(None, files.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, root / name)
+
+    def start(self, command: str, **options: object) -> subprocess.Popen[str]:
+        """Start an Invoke task, as the Makefile would."""
+        words = [f"--{name}={value}" for name, value in options.items()]
+        argv = [sys.executable, "-m", "invoke", command, *words]
+        return subprocess.Popen(argv, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, command: str, **options: object) -> tuple[int, str]:
+        """Run an Invoke task; return its exit code and what it printed."""
+        process = self.start(command, **options)
+        text, _ = process.communicate()
+        return process.returncode, text
+
+    def deploy(self, device: str, **options: object) -> Path:
+        """Deploy and return the bundle's folder; what was printed is in the failure otherwise."""
+        code, text = self.run("deploy", device=device, **options)
+        assert code == 0, text
+        found = re.search(r"^bundle +(\S+)/", text, re.MULTILINE)
+        assert found, text
+        return self.root / found[1]
+
+    def left_over(self) -> list[str]:
+        """Return what a run has left half-written: everything in run/ but logs, and temporary bundles."""
+        half = [path.name for path in (self.root / "build" / "run").glob("*") if path.suffix != ".log"]
+        return half + [path.name for path in (self.root / "dist").glob(".*")]
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return one workspace for all real tests: they share steps, as a user's commands do."""
+    return Workspace(tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Callable[[str], Workspace]:
+    """Return a maker of workspaces in which nothing has been built."""
+    return lambda name: Workspace(tmp_path / name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_options_from_outside() -> Iterator[None]:
+    """Keep make's variables of the caller (`make test T=…`) from reaching the commands under test."""
+    kept = {name: os.environ.pop(name) for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS") if name in os.environ}
+    yield
+    os.environ.update(kept)

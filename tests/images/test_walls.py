@@ -1,0 +1,104 @@
+"""What a stage can reach while it runs: nothing but its own folder and its inputs. Asked from inside, in every image."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.config import load_project
+from edgewright.engine import Engine, Environment, Job, Mount
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = load_project(ROOT).stages
+
+# Runs in place of main.py, under the command line of a step.
+PROBE = """
+import json, os, socket, sys, urllib.request
+def attempt(what):
+    try:
+        what()
+    except BaseException as problem:
+        return type(problem).__name__
+    return ""
+def write(path):
+    return attempt(lambda: open(path, "a").close())
+out = sys.argv[1]
+# Every interface but the loopback would be a way out.
+interfaces = sorted(name for _, name in socket.if_nameindex())
+def connect():
+    with socket.create_connection(("198.51.100.1", 80), timeout=5):  # TEST-NET-2, RFC 5737: nobody's
+        pass
+json.dump({
+    "lookup": attempt(lambda: socket.getaddrinfo("example.org", 443)),
+    "connect": attempt(connect),
+    "interfaces": interfaces,
+    "own folder": write(os.path.join(out, "x")),
+    "volume": write("x"),
+    "input": write(os.path.join(out, "inputs", "mine", "x")),
+    "root": write("/x"),
+    "stage": write(os.path.join(os.path.dirname(os.__file__), "x")),
+    "tmp": write(os.path.join(os.environ["HOME"], "x")),
+    "uid": os.getuid(),
+    "capabilities": [l.split()[1] for l in open("/proc/self/status") if l.startswith(("CapEff", "NoNewPrivs"))],
+}, open(os.path.join(out, "found.json"), "w"))
+"""
+
+
+@pytest.fixture(params=sorted(STAGES))
+def environment(request: pytest.FixtureRequest, engine: Engine) -> Environment:
+    if engine.name == "podman" and STAGES[request.param].limits.shm != "64m":
+        pytest.skip("podman builds the small images only in tests: the large ones take 14 GB beside docker's")
+    return engine.prepare(STAGES[request.param])
+
+
+@pytest.fixture
+def found(tmp_path: Path, engine: Engine, environment: Environment) -> Iterator[dict[str, Any]]:
+    volume, own = tmp_path / "build", "run/probe"
+    folder = volume / own
+    (folder / "inputs" / "mine").mkdir(parents=True)
+    users = tmp_path / "users"
+    users.mkdir()
+    (folder / "probe.py").write_text(PROBE)
+    engine.take(folder)
+    mounts = (Mount(users, f"{own}/inputs/mine"),) if engine.hermetic else ()
+    job = Job("edgewright-probe", volume, own, f"{own}/request.json", mounts, environment.stage.limits)
+    argv = engine.argv(environment, job)
+    if engine.hermetic:
+        # The same walls, another program: the entry point is all that changes.
+        at = argv.index(environment.name)
+        argv = [*argv[:at], "--entrypoint", "/opt/env/bin/python", environment.name, f"{own}/probe.py", own]
+    else:
+        argv = [*argv[:-2], f"{own}/probe.py", own]
+    subprocess.run(argv, cwd=volume, check=True, timeout=120)
+    yield json.loads((folder / "found.json").read_text())
+    shutil.rmtree(volume)
+
+
+def test_a_stage_reaches_nothing_but_its_own_folder(engine: Engine, found: dict[str, Any]) -> None:
+    assert found["own folder"] == ""
+    assert found["tmp"] == ""
+    if not engine.hermetic:
+        pytest.skip(
+            "venv: " + ("without a network" if found["lookup"] else "with a network") + "; it keeps no other promise"
+        )
+    assert found["lookup"] == "gaierror"
+    assert found["connect"] == "OSError"
+    assert found["interfaces"] == ["lo"]
+    assert {found[name] for name in ("volume", "input", "root", "stage")} <= {"OSError", "PermissionError"}
+    assert found["uid"] != 0
+    assert found["capabilities"] == ["0000000000000000", "1"]
+
+
+def test_the_venv_engine_takes_the_network_away_where_the_system_can(engine: Engine, found: dict[str, Any]) -> None:
+    if engine.name != "venv":
+        pytest.skip("containers are asked above")
+    if not engine.without_network:  # type: ignore[attr-defined]
+        pytest.skip("this system does not let a user take a process's network away")
+    assert found["lookup"] == "gaierror"
+    assert found["connect"] == "OSError"
