@@ -14,7 +14,7 @@ from invoke import Context, task
 from edgewright import bundle, engines, log, options, show
 from edgewright.build import Build, build, status
 from edgewright.config import load_project
-from edgewright.errors import EdgewrightError, WrongInput
+from edgewright.errors import EdgewrightError, WrongInput, full_disk_as_error
 from edgewright.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parent
@@ -30,7 +30,8 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
         @functools.wraps(body)
         def run(_: Context, **raw: str) -> None:
             try:
-                body(raw)
+                with full_disk_as_error():
+                    body(raw)
             except EdgewrightError as problem:
                 log.fail(str(problem), problem.hint)
                 sys.exit(problem.exit_code)

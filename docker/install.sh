@@ -11,8 +11,8 @@ env=${EDGEWRIGHT_ENV:-/opt/env}
 [ -f /run/secrets/ca ] && export PIP_CERT=/run/secrets/ca SSL_CERT_FILE=/run/secrets/ca
 [ -f /run/secrets/pip_conf ] && export PIP_CONFIG_FILE=/run/secrets/pip_conf
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PYTHONDONTWRITEBYTECODE=1
-# Several GB through a slow proxy are common; pip's own 15 s and 5 tries are not enough for them.
-export PIP_DEFAULT_TIMEOUT=120 PIP_RETRIES=8
+# Several GB through a slow proxy are common: more than the 15 s that pip waits by itself.
+export PIP_DEFAULT_TIMEOUT=120
 umask 022
 [ -x "$env/bin/python" ] || python3 -m venv "$env"
 

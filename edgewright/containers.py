@@ -16,6 +16,7 @@ from edgewright.errors import EngineMissing
 
 # Where podman looks for the program behind --init (containers.conf(5), helper_binaries_dir); Debian only recommends it.
 INIT = ("/usr/libexec/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/lib/podman")
+CAP_SYS_RESOURCE = 24  # linux/capability.h
 IMAGE_USER = 10001  # the user that the Dockerfiles name, for when root itself runs us
 
 
@@ -44,8 +45,8 @@ class Container:
                 reasons.append(f"{program}: {_first_line(text)}")
                 continue
             self.rootless = "rootless" in found[2] or found[2] == "true"
-            if self.name == "podman" and not any(Path(folder, "catatonit").exists() for folder in INIT):
-                reasons.append(f"{program}: its init, catatonit, is not installed")
+            if self.name == "podman" and (problem := podman_problem()):
+                reasons.append(f"{program}: {problem}")
                 continue
             words = self._build_words(program)
             if words:
@@ -79,6 +80,8 @@ class Container:
             return f"sudo apt-get install {'docker.io' if self.name == 'docker' else 'podman'}   or   ENGINE=venv"
         if "catatonit" in text:
             return "sudo apt-get install catatonit"
+        if "containers.conf" in text:
+            return "printf '[containers]\\ndefault_ulimits = []\\n' | sudo tee -a /etc/containers/containers.conf"
         if "buildx" in text:
             return "sudo apt-get install docker-buildx   or   ENGINE=venv"
         return f"sudo systemctl start {self.name}   or   ENGINE=venv"
@@ -168,6 +171,20 @@ class Container:
         """End the job's container: ending the client alone would leave it running."""
         proc.capture([self.program, "kill", job.name])
         proc.capture([self.program, "rm", "--force", job.name])
+
+
+def podman_problem() -> str:
+    """Return why podman would build but not run a step here, or nothing."""
+    if not any(Path(folder, "catatonit").exists() for folder in INIT):
+        return "its init, catatonit, is not installed"
+    # As root it raises the number of open files, unless told not to. A root in a container (a CI job's) may not have that right.
+    status = Path("/proc/self/status")
+    capabilities = re.search(r"CapEff:\s*(\w+)", status.read_text()) if status.exists() else None
+    if os.getuid() == 0 and capabilities and not int(capabilities[1], 16) >> CAP_SYS_RESOURCE & 1:
+        configuration = Path(os.environ.get("CONTAINERS_CONF", "/etc/containers/containers.conf"))
+        if not configuration.exists() or "default_ulimits" not in configuration.read_text():
+            return "root may not raise limits here, and containers.conf does not say that it need not"
+    return ""
 
 
 def secrets() -> dict[str, Path]:

@@ -88,11 +88,8 @@ def _registry(root: Path) -> Check:
     except urllib.error.HTTPError:
         pass
     except (TimeoutError, urllib.error.URLError, ssl.SSLError) as problem:
-        reason = getattr(problem, "reason", problem)
-        made = (
-            "mmdebstrap makes the base image instead" if shutil.which("mmdebstrap") else "the base image cannot be had"
-        )
-        return Check(
-            "registry", False, f"{host} cannot be reached ({reason}): {made}", "sudo apt-get install mmdebstrap"
-        )
+        text = f"{host} cannot be reached ({getattr(problem, 'reason', problem)})"
+        if shutil.which("mmdebstrap"):
+            return Check("registry", True, f"{text}: mmdebstrap makes the base image instead")
+        return Check("registry", False, f"{text}: no base image for containers", "sudo apt-get install mmdebstrap")
     return Check("registry", True, f"{host} answers; base {base.load_base(root).public.partition('@')[0]}")

@@ -44,6 +44,7 @@ CAUSES: tuple[tuple[tuple[str, ...], type[EdgewrightError], str, str], ...] = (
             "dns error",
             "NewConnectionError",
             "No route to host",
+            "Connection refused",
         ),
         StageFailed,
         "no network while the environment is built (later runs need none)",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class EdgewrightError(Exception):
@@ -57,3 +59,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"perhaps you meant '{close[0]}'" if close else f"known: {', '.join(names)}"
+
+
+@contextmanager
+def full_disk_as_error() -> Iterator[None]:
+    """Turn what any write may meet, and no check can foresee, into an error that says what to do."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" at {problem.filename}" if problem.filename else ""
+        raise StageFailed(f"the disk is full{where}", "make clean   or   docker system prune") from None

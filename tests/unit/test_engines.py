@@ -167,8 +167,7 @@ def test_the_first_engine_that_answers_is_chosen_and_the_reason_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program(tmp_path / "a", "podman", 'echo "4.3.1 true"\n')
-    (tmp_path / "a" / "catatonit").touch()
-    monkeypatch.setattr(containers, "INIT", (str(tmp_path / "a"),))
+    monkeypatch.setattr(containers, "podman_problem", lambda: "")
     monkeypatch.setenv("PATH", str(tmp_path / "a"))
     assert engines.choose(ROOT).name == "podman"
     assert "podman 4.3.1 (docker: docker is not installed)" in capsys.readouterr().out

@@ -20,7 +20,12 @@ LABEL = "0 0.5 0.5 0.4 0.8" + POINTS
 def write_manifest(folder: Path, **changed: Any) -> Path:
     entry = {"image": "images/train/a.jpg", "labels": "labels/train/a.txt"}
     bare = {"image": "images/val/b.jpg", "labels": None}
-    content = {"names": ["person"], "kpt_shape": [2, 3], "flip_idx": [1, 0], "splits": {"train": [entry], "val": [bare]}}
+    content = {
+        "names": ["person"],
+        "kpt_shape": [2, 3],
+        "flip_idx": [1, 0],
+        "splits": {"train": [entry], "val": [bare]},
+    }
     file = folder / "manifest.json"
     file.write_text(json.dumps({**content, **changed}))
     return file

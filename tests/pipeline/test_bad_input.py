@@ -1,0 +1,264 @@
+"""What a user can get wrong, through the real commands: one clear line, a hint, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgewright.engine import Engine
+from tests.conftest import Workspace, engine_or_skip
+
+WRONG_INPUT, ENGINE_MISSING, STAGE_FAILED = 2, 3, 4
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """Return one engine: what is refused is refused in the stage, and the same in all."""
+    for name in ("docker", "podman"):
+        try:
+            return engine_or_skip(name)
+        except pytest.skip.Exception:
+            continue
+    return engine_or_skip("venv")
+
+
+def refused(workspace: Workspace, code: int, message: str, hint: str, **options: object) -> None:
+    """Deploy and expect one `error:` and one ` hint:`, and no trace of the attempt."""
+    found, text = workspace.run("deploy", **{"device": "esp32s3", **options})
+    errors = [line for line in text.splitlines() if line.startswith("error: ")]
+    hints = [line for line in text.splitlines() if line.startswith(" hint: ")]
+    assert found == code, text
+    assert len(errors) == len(hints) == 1, text
+    assert message in errors[0]
+    assert hint in hints[0]
+    assert "Traceback" not in text
+    assert workspace.left_over() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"device": "esp32"}, "unknown device 'esp32'", "perhaps you meant 'esp32s3'"),
+        ({"device": ""}, "which board?", "DEVICE=esp32s3"),
+        ({"recipe": "figure-pose"}, "unknown recipe 'figure-pose'", "perhaps you meant 'figures-pose'"),
+        ({"firmware": "esp32s3-sscma-1"}, "unknown firmware", "perhaps you meant 'esp32s3-sscma-1.x'"),
+        ({"engine": "dockr"}, "unknown engine 'dockr'", "perhaps you meant 'docker'"),
+        ({"weights": "absent.pt"}, "WEIGHTS=absent.pt: no such file", "known:"),
+        ({"weights": "yolov8-pose"}, "WEIGHTS=yolov8-pose: no such file", "perhaps you meant 'yolov8n-pose'"),
+        ({"imgsz": "100"}, "IMGSZ=100: not a multiple of 32", "IMGSZ=96"),
+        ({"imgsz": "192x160"}, "IMGSZ=192x160: not square", "IMGSZ=192"),
+        ({"model": "README.md"}, "MODEL=README.md: not a TFLite file", "WEIGHTS="),
+        ({"data": "README.md"}, "DATA=README.md: neither a folder nor a data.yaml", "DATA="),
+        ({"force": "yes"}, "FORCE=yes: neither 1 nor 0", "FORCE=1"),
+        ({"name": "a/b"}, "NAME=a/b: only letters", "NAME="),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_option_that_cannot_be_meant(workspace: Workspace, options: dict[str, str], message: str, hint: str) -> None:
+    refused(workspace, WRONG_INPUT, message, hint, **options)
+
+
+def test_make_refuses_a_variable_that_nothing_reads(workspace: Workspace) -> None:
+    if not (workspace.root / ".venv").exists():
+        (workspace.root / ".venv").symlink_to(sys.prefix)
+    done = subprocess.run(
+        ["make", "-s", "plan", "DEVICE=esp32s3", "IMGZS=192"],
+        cwd=workspace.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2  # make's own code for a recipe that failed
+    assert "error: unknown option IMGZS\n hint: perhaps you meant 'IMGSZ'\n" in done.stderr
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def _empty(path: Path, _: bytes) -> None:
+    path.touch()
+
+
+def _truncated(path: Path, real: bytes) -> None:
+    path.write_bytes(real[: len(real) // 2])
+
+
+def _pickle(path: Path, _: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("best/data.pkl", pickle.dumps({"answer": 42}, protocol=2))
+        archive.writestr("best/version", "3\n")
+
+
+def _text(path: Path, _: bytes) -> None:
+    path.write_text("weights\n")
+
+
+class _Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch hostile-was-here",)
+
+
+def _hostile(path: Path, _: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("best/data.pkl", pickle.dumps({"model": _Hostile()}, protocol=2))
+        archive.writestr("best/version", "3\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_empty, "empty file (0 bytes)"),
+        (_truncated, "best.pt"),
+        (_pickle, "best.pt"),
+        (_text, "best.pt"),
+        (_hostile, "best.pt"),
+    ],
+)
+def test_weights_that_are_none(
+    workspace: Workspace,
+    engine: Engine,
+    assets: Path,
+    tmp_path: Path,
+    make: Callable[[Path, bytes], None],
+    message: str,
+) -> None:
+    path = tmp_path / "best.pt"
+    make(path, (assets / "weights" / "yolov8n-pose-recovered.pt").read_bytes())
+    refused(workspace, WRONG_INPUT, message, "", weights=path, data=assets / "coco8-pose", engine=engine.name)
+    assert not list(workspace.root.rglob("hostile-was-here"))
+
+
+def test_weights_of_todays_ultralytics_are_taken(workspace: Workspace, engine: Engine, assets: Path) -> None:
+    weights = assets / "weights" / "best-ultralytics-8.4.190.pt"
+    workspace.deploy("esp32s3", weights=weights, data=assets / "coco8-pose", engine=engine.name, name="today")
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(tmp_path: Path, assets: Path) -> Path:
+    """Return a copy of a real data set, to be spoilt."""
+    shutil.copytree(assets / "coco8-pose", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def _no_val(data: Path) -> None:
+    shutil.rmtree(data / "images" / "val")
+
+
+def _unlabelled(data: Path) -> None:
+    shutil.rmtree(data / "labels")
+
+
+def _broken_image(data: Path) -> None:
+    path = next((data / "images" / "train").iterdir())
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _outside_its_range(data: Path) -> None:
+    path = next(path for path in sorted((data / "labels" / "train").iterdir()) if path.stat().st_size)
+    path.write_text(path.read_text().replace("0 ", "7 ", 1))
+
+
+def _without_visibility(data: Path) -> None:
+    (data / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [person]\nkpt_shape: [17, 2]\n")
+
+
+def _two_classes(data: Path) -> None:
+    (data / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a, b]\nkpt_shape: [17, 3]\n")
+
+
+def _download(data: Path) -> None:
+    (data / "data.yaml").write_text(
+        "train: images/train\nval: images/val\nnames: [person]\nkpt_shape: [17, 3]\ndownload: import os\n"
+    )
+
+
+def _outside(data: Path) -> None:
+    (data / "data.yaml").write_text(
+        "path: /etc\ntrain: images/train\nval: images/val\nnames: [a]\nkpt_shape: [17, 3]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_no_val, _unlabelled, _broken_image, _outside_its_range, _without_visibility, _two_classes, _download, _outside],
+)
+def test_a_data_set_that_cannot_be_used(
+    workspace: Workspace, engine: Engine, assets: Path, data: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(data)
+    weights = assets / "weights" / "yolov8n-pose-recovered.pt"
+    refused(workspace, WRONG_INPUT, "", "", weights=weights, data=data, engine=engine.name)
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_is_not_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine_or_skip("docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    refused(workspace, ENGINE_MISSING, "docker", "ENGINE=venv", engine="docker")
+
+
+@pytest.mark.parametrize("name", ["docker", "venv"])
+def test_no_network_while_an_environment_is_built(
+    fresh: Callable[[str], Workspace], assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    engine_or_skip(name)
+    workspace = fresh("offline")
+    # Another fingerprint, so that the environment has to be built, and an index that nobody answers for.
+    (workspace.root / "docker" / "vela" / "main.py").open("a").write(f"# {tmp_path}\n")
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = http://127.0.0.1:9/simple\nretries = 0\n")
+    monkeypatch.setenv("EDGEWRIGHT_PIP_CONF", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("UV_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    (workspace.root / "docker" / "vela" / "requirements.txt").open("a").write("\n")
+    (workspace.root / "docker" / "vela" / "build-requirements.txt").open("a").write("\n")
+    model = assets / "himax" / "yolov8n-pose_192_full_integer_quant.tflite"
+    refused(
+        workspace,
+        STAGE_FAILED,
+        "vela: no network while the environment is built",
+        "make doctor",
+        device="grove-vision-ai-v2",
+        model=model,
+        engine=name,
+    )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 1 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk(fresh: Callable[[str], Workspace], engine: Engine, assets: Path, small_disk: Path) -> None:
+    workspace = fresh("full")
+    (workspace.root / "build").symlink_to(small_disk)
+    model = assets / "himax" / "yolov8n-pose_192_full_integer_quant.tflite"
+    refused(
+        workspace,
+        STAGE_FAILED,
+        "the disk is full",
+        "make clean",
+        device="grove-vision-ai-v2",
+        model=model,
+        engine=engine.name,
+    )
