@@ -1,8 +1,9 @@
 """Apply a folder of git patches to this environment's packages and check the result: patch.py [--write] FOLDER
 
-The folder holds *.patch, applied in the order of their names, and EXPECTED, the sha256 of every file that they touch
-(`sha256sum` format, paths relative to site-packages). Applying them to other sources than they were made for ends here with
-an error, never with a half-patched package. With --write, EXPECTED is written instead (`make lock`). The library is used because neither base image has git or patch.
+The folder holds *.patch, applied in the order of their names, and EXPECTED, the sha256 of every file that they touch (`sha256sum`
+format, paths relative to site-packages). Applying them to other sources than they were made for ends here with an error, never with
+a half-patched package. With --write, EXPECTED is written instead (`make lock`). A library applies them, because neither base image
+has git or patch.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main(folder: Path, write: bool) -> None:
     for name in names:
         own_copy(SITE / name)
     for patch in patches:
-        if not patch or not patch.apply(strip=1, root=str(SITE)):
+        if not patch or not patch.apply(root=str(SITE)):
             sys.exit(f"error: a patch of {folder} does not apply to {SITE}")
     found = {name: hashlib.sha256((SITE / name).read_bytes()).hexdigest() for name in names}
     listing = "".join(f"{sha256}  {name}\n" for name, sha256 in found.items())

@@ -14,11 +14,13 @@ from typing import Any
 from edgewright import digest, log, proc, records
 from edgewright.config import Stage
 from edgewright.engine import Engine, Environment, Job, Mount
-from edgewright.errors import EdgewrightError, OutputMissing, StageFailed, WrongInput
+from edgewright.errors import EdgewrightError, EngineMissing, OutputMissing, StageFailed, WrongInput
 from edgewright.plan import Step
 from edgewright.records import Record
 
 REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
+# How docker and podman say that no GPU (or no container toolkit) is there.
+NO_GPU = ("could not select device driver", "nvidia.com/gpu")
 KILLED = (137, -9)  # by the kernel, for want of memory, or by hand
 LINES_KEPT = 400  # of what a stage prints, for the error; the log has them all
 
@@ -155,6 +157,10 @@ def failure(stage: Stage, code: int, lines: list[str], path: Path) -> Edgewright
             said = [line for line in lines[at:] if not line.startswith(" hint: ")]
             hints = [line.removeprefix(" hint: ") for line in lines[at:] if line.startswith(" hint: ")]
             return WrongInput("\n       ".join(said).removeprefix("error: "), hints[0] if hints else "")
+    if any(word in line for word in NO_GPU for line in lines):
+        return EngineMissing(
+            f"{stage.name}: a GPU was asked for, and the engine has none to give", "GPU=0, or: make doctor"
+        )
     if any("No space left on device" in line for line in lines):
         return StageFailed(f"{stage.name}: the disk is full (log: {path})", "make clean")
     if code in KILLED:

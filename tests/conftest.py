@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.containers import podman_problem
-from edgewright.engine import Engine
+from edgewright.engine import Engine, Environment, Job
 from edgewright.engines import ENGINES
 from edgewright.errors import EngineMissing
 
@@ -53,6 +53,15 @@ def assets() -> Path:
     if not ASSETS.is_dir():
         pytest.skip(f"no real weights and images at {ASSETS}")
     return ASSETS
+
+
+def inside(engine: Engine, environment: Environment, job: Job, script: str, *words: str) -> list[str]:
+    """Return the command line that runs a script (relative to the volume) as a step would run, behind the same walls."""
+    argv = engine.argv(environment, job)
+    if engine.hermetic:
+        at = argv.index(environment.name)
+        return [*argv[:at], "--entrypoint", "/opt/env/bin/python", environment.name, script, *words]
+    return [*argv[:-2], script, *words]
 
 
 class Workspace:

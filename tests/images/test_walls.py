@@ -13,6 +13,7 @@ import pytest
 
 from edgewright.config import load_project
 from edgewright.engine import Engine, Environment, Job, Mount
+from tests.conftest import inside
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = load_project(ROOT).stages
@@ -68,14 +69,7 @@ def found(tmp_path: Path, engine: Engine, environment: Environment) -> Iterator[
     engine.take(folder)
     mounts = (Mount(users, f"{own}/inputs/mine"),) if engine.hermetic else ()
     job = Job("edgewright-probe", volume, own, f"{own}/request.json", mounts, environment.stage.limits)
-    argv = engine.argv(environment, job)
-    if engine.hermetic:
-        # The same walls, another program: the entry point is all that changes.
-        at = argv.index(environment.name)
-        argv = [*argv[:at], "--entrypoint", "/opt/env/bin/python", environment.name, f"{own}/probe.py", own]
-    else:
-        argv = [*argv[:-2], f"{own}/probe.py", own]
-    subprocess.run(argv, cwd=volume, check=True, timeout=120)
+    subprocess.run(inside(engine, environment, job, f"{own}/probe.py", own), cwd=volume, check=True, timeout=120)
     yield json.loads((folder / "found.json").read_text())
     shutil.rmtree(volume)
 

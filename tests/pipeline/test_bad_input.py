@@ -201,6 +201,16 @@ def test_a_data_set_that_cannot_be_used(
     refused(workspace, WRONG_INPUT, "", "", weights=weights, data=data, engine=engine.name)
 
 
+def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(
+    workspace: Workspace, engine: Engine, assets: Path
+) -> None:
+    if shutil.which("nvidia-smi"):
+        pytest.skip("this machine has a GPU")
+    weights = {"weights": assets / "weights" / "yolov8n-pose-recovered.pt", "data": assets / "coco8-pose"}
+    code = ENGINE_MISSING if engine.hermetic else WRONG_INPUT
+    refused(workspace, code, "a GPU was asked for", "GPU=0", **weights, epochs=1, gpu=1, engine=engine.name)
+
+
 # --- the machine ------------------------------------------------------------------------------------------------------
 
 

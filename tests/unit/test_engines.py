@@ -242,6 +242,17 @@ def test_the_local_bases_archive_is_the_same_each_time(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_without_a_registry_and_without_mmdebstrap_the_way_out_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "a", "docker", 'echo "dial tcp: lookup registry: no such host"; exit 1\n')
+    monkeypatch.setenv("PATH", str(tmp_path / "a"))
+    with pytest.raises(EngineMissing, match="no such host") as reason:
+        base.obtain(str(tmp_path / "a" / "docker"), base.load_base(ROOT))
+    assert "mmdebstrap" in reason.value.hint
+    assert "ENGINE=venv" in reason.value.hint
+
+
 def test_the_local_bases_name_follows_its_recipe() -> None:
     found = base.load_base(ROOT)
     assert found.local.startswith("localhost/edgewright-base:bookworm-")
