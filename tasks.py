@@ -11,10 +11,10 @@ from typing import Any
 
 from invoke import Context, task
 
-from edgewright import bundle, engines, log, options, show
+from edgewright import bundle, engines, log, options, proc, show
 from edgewright.build import Build, build, status
 from edgewright.config import load_project
-from edgewright.errors import EdgewrightError, WrongInput, full_disk_as_error
+from edgewright.errors import EdgewrightError, StageFailed, WrongInput, full_disk_as_error
 from edgewright.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parent
@@ -114,12 +114,20 @@ def lock(raw: dict[str, str]) -> None:
     lock(ROOT, upgrade=options.flag("upgrade", raw["upgrade"]))
 
 
-@command("engine", "weights")
+@command("weights", "data")
 def bench(raw: dict[str, str]) -> None:
-    """Measure: the export against stock `yolo export`, in one run."""
-    from edgewright import bench
-
-    bench.export(ROOT, VOLUME, engines.choose(ROOT, raw["engine"]), options.parse(load_project(ROOT), raw))
+    """Measure the export against stock `yolo export`, in one run: --weights best.pt --data folder."""
+    if not raw["weights"] or not raw["data"]:
+        raise WrongInput("bench compares exports of your weights", "make bench WEIGHTS=best.pt DATA=folder")
+    script = [
+        sys.executable,
+        "-m",
+        "tests.bench.export",
+        str(Path(raw["weights"]).resolve()),
+        str(Path(raw["data"]).resolve()),
+    ]
+    if code := proc.stream(script, print, cwd=ROOT):
+        raise StageFailed(f"the benchmark ended with exit code {code}", "make doctor")
 
 
 @command()

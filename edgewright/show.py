@@ -19,7 +19,7 @@ COMMANDS = (
     ("environments", "[DEVICE=…]", "build images or venvs now, not when they are first needed"),
     ("base", "", "make the base image here, with mmdebstrap"),
     ("lock", "[UPGRADE=1]", "resolve the requirements again and rewrite the locks"),
-    ("bench", "", "measure: cold, warm and no-op runs, export against stock"),
+    ("bench", "WEIGHTS=… DATA=…", "measure the export against stock `yolo export`"),
     ("clean", "", "remove build/ and dist/"),
 )
 
