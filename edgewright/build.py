@@ -159,6 +159,7 @@ def status(build: Build) -> list[State]:
 
 def build(plan: Plan, engine: Engine, volume: Path, *, offline: bool = False, force: bool = False) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
+    os.umask(0o022)  # if root starts a container, it runs as somebody else, who has to read what is made here
     volume.mkdir(parents=True, exist_ok=True)
     walk = Build(plan, engine, volume, offline, force)
     for step in plan.steps:

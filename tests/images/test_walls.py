@@ -13,7 +13,7 @@ import pytest
 
 from edgewright.config import load_project
 from edgewright.engine import Engine, Environment, Job, Mount
-from tests.conftest import inside
+from tests.conftest import inside, skip_large
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = load_project(ROOT).stages
@@ -53,8 +53,7 @@ json.dump({
 
 @pytest.fixture(params=sorted(STAGES))
 def environment(request: pytest.FixtureRequest, engine: Engine) -> Environment:
-    if engine.name == "podman" and STAGES[request.param].limits.shm != "64m":
-        pytest.skip("podman builds the small images only in tests: the large ones take 14 GB beside docker's")
+    skip_large(engine, request.param)
     return engine.prepare(STAGES[request.param])
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgewright import proc
 from edgewright.engine import Engine
-from tests.conftest import Workspace
+from tests.conftest import Workspace, skip_large
 
 WAIT_S = 600  # for an image that has to be built first
 
@@ -30,8 +30,7 @@ def running(engine: Engine) -> list[str]:
 def test_an_interrupted_stage_leaves_no_container_and_no_files(
     fresh: object, engine: Engine, assets: Path, stage: str
 ) -> None:
-    if engine.name == "podman" and stage in ("train", "export"):
-        pytest.skip("podman builds the small images only in tests: the large ones take 14 GB beside docker's")
+    skip_large(engine, stage)
     workspace: Workspace = fresh(stage)  # type: ignore[operator]
     weights = {"weights": assets / "weights" / "yolov8n-pose-recovered.pt", "data": assets / "coco8-pose"}
     options: dict[str, object] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.engine import Engine
-from tests.conftest import Workspace
+from tests.conftest import Workspace, skip_large
 
 HIMAX = "yolov8n-pose_192_full_integer_quant"
 HIMAX_COMPILED = "d351a7755c5fcff1875f16fed1dd0bca89cfbc0b7b9b9d4f68281a33e1b63ada"
@@ -47,8 +47,7 @@ def int8_of_engine() -> dict[str, str]:
 def test_real_weights_give_the_same_model_in_every_engine(
     workspace: Workspace, engine: Engine, assets: Path, device: str, int8_of_engine: dict[str, str]
 ) -> None:
-    if engine.name == "podman":
-        pytest.skip("podman builds the small images only in tests: the large ones take 14 GB beside docker's")
+    skip_large(engine, "export")
     bundle = workspace.deploy(
         device,
         weights=assets / "weights" / "yolov8n-pose-recovered.pt",
