@@ -33,7 +33,7 @@ FOREIGN = (
     ("YOLOv5 or YOLOv3", {"C3", "Focus", "Bottleneck", "SPP"}),
 )
 OTHER_HEADS = {"Segment": "segmentation", "Classify": "classification", "OBB": "oriented boxes"}
-HINT = "train a YOLOv8 detect or pose model: MODEL=yolov8n-pose.yaml or MODEL=yolov8n.yaml"
+HINT = "give the best.pt of a YOLOv8 detect or pose model that 'yolo train' wrote"
 
 
 def check_yaml(path: Path, yaml: Any) -> dict[str, Any]:

@@ -45,6 +45,7 @@ CAUSES: tuple[tuple[tuple[str, ...], type[EdgewrightError], str, str], ...] = (
             "NewConnectionError",
             "No route to host",
             "Connection refused",
+            "(from versions: none)",
         ),
         StageFailed,
         "no network while the environment is built (later runs need none)",

@@ -118,7 +118,14 @@ def _call(engine: Engine, environment: Environment, job: Job) -> None:
         argv = engine.argv(environment, job)
         code = proc.stream(argv, each, cwd=job.volume, stop=lambda: engine.stop(job))
     if code:
-        raise failure(stage, code, list(last), path)
+        raise failure(stage, code, [as_the_user_knows_it(line, job) for line in last], path)
+
+
+def as_the_user_knows_it(line: str, job: Job) -> str:
+    """Name the user's files by their own paths: a stage knows them by where they are mounted."""
+    for mount in job.mounts:
+        line = line.replace(mount.target, str(mount.source))
+    return line
 
 
 def _outputs(stage: Stage, folder: Path) -> dict[str, dict[str, Any]]:

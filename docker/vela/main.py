@@ -48,11 +48,15 @@ def check(model: Path) -> None:
         operators = count_operators(content)
         inputs = [tensor.Type() for tensor in input_tensors(content)]
     except Exception:  # the flatbuffer's own reader raises whatever a broken offset leads to
-        raise Refused(f"{model.name}: truncated or damaged TFLite file ({len(content)} bytes)", "copy it again") from None
+        raise Refused(
+            f"{model.name}: truncated or damaged TFLite file ({len(content)} bytes)", "copy it again"
+        ) from None
     if NPU in operators:
         raise Refused(f"{model.name}: compiled by Vela already", "give the file from before Vela")
     if inputs and inputs[0] not in (3, 9):  # TensorType UINT8, INT8 (tensorflow/lite/schema/schema.fbs)
-        raise Refused(f"{model.name}: its input is not int8, the NPU computes integers only", "give the full-integer file")
+        raise Refused(
+            f"{model.name}: its input is not int8, the NPU computes integers only", "give the full-integer file"
+        )
 
 
 def compile_model(model: Path, request: Request, scratch: Path) -> None:

@@ -116,10 +116,10 @@ def _hostile(path: Path, _: bytes) -> None:
     ("make", "message"),
     [
         (_empty, "empty file (0 bytes)"),
-        (_truncated, "best.pt"),
-        (_pickle, "best.pt"),
-        (_text, "best.pt"),
-        (_hostile, "best.pt"),
+        (_truncated, "best.pt: cut short or damaged"),
+        (_pickle, "best.pt: a pickle, but no model in it"),
+        (_text, "best.pt: not a checkpoint of PyTorch"),
+        (_hostile, "posix.system"),
     ],
 )
 def test_weights_that_are_none(
@@ -190,15 +190,24 @@ def _outside(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
-    [_no_val, _unlabelled, _broken_image, _outside_its_range, _without_visibility, _two_classes, _download, _outside],
+    ("spoil", "message"),
+    [
+        (_no_val, "images/val: no validation images"),
+        (_unlabelled, "no image has labels"),
+        (_broken_image, "truncated or damaged"),
+        (_outside_its_range, "8 classes; pose firmware knows 1"),
+        (_without_visibility, "data.yaml: 2 numbers for a keypoint"),
+        (_two_classes, "data.yaml: 2 classes"),
+        (_download, "data.yaml: 'download'"),
+        (_outside, "data.yaml: path leads outside"),
+    ],
 )
 def test_a_data_set_that_cannot_be_used(
-    workspace: Workspace, engine: Engine, assets: Path, data: Path, spoil: Callable[[Path], None]
+    workspace: Workspace, engine: Engine, assets: Path, data: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
     spoil(data)
     weights = assets / "weights" / "yolov8n-pose-recovered.pt"
-    refused(workspace, WRONG_INPUT, "", "", weights=weights, data=data, engine=engine.name)
+    refused(workspace, WRONG_INPUT, message, "", weights=weights, data=data, engine=engine.name)
 
 
 def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(

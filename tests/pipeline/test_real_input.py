@@ -28,7 +28,9 @@ def manifest(bundle: Path) -> dict[str, object]:
 
 def test_vela_gives_the_bytes_that_the_vendor_published(workspace: Workspace, engine: Engine, assets: Path) -> None:
     model = assets / "himax" / f"{HIMAX}.tflite"
-    bundle = workspace.deploy("grove-vision-ai-v2", model=model, engine=engine.name, name=f"himax-{engine.name}")
+    bundle = workspace.deploy(
+        "grove-vision-ai-v2", model=model, engine=engine.name, name=f"himax-{engine.name}", force=1
+    )
     assert sha256(bundle / "model.tflite") == HIMAX_COMPILED
     assert sha256(bundle / "model.tflite") == sha256(assets / "himax" / f"{HIMAX}_vela.tflite")
     assert manifest(bundle)["engine"] == {
