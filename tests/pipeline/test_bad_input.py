@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.engine import Engine
-from tests.conftest import Workspace, engine_or_skip
+from tests.conftest import Workspace, engine_or_skip, first_engine
 
 WRONG_INPUT, ENGINE_MISSING, STAGE_FAILED = 2, 3, 4
 
@@ -22,12 +22,7 @@ WRONG_INPUT, ENGINE_MISSING, STAGE_FAILED = 2, 3, 4
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     """Return one engine: what is refused is refused in the stage, and the same in all."""
-    for name in ("docker", "podman"):
-        try:
-            return engine_or_skip(name)
-        except pytest.skip.Exception:
-            continue
-    return engine_or_skip("venv")
+    return first_engine()
 
 
 def refused(workspace: Workspace, code: int, message: str, hint: str, **options: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.engine import Engine
-from tests.conftest import Workspace, engine_or_skip
+from tests.conftest import Workspace, first_engine
 
 AP50_WANTED = 0.4  # of the sample recipe, on its own validation split
 
@@ -16,12 +16,7 @@ AP50_WANTED = 0.4  # of the sample recipe, on its own validation split
 @pytest.fixture(scope="module")
 def best_engine() -> Engine:
     """Return the engine that `make deploy` would take here; one is enough for four minutes of training."""
-    for name in ("docker", "podman"):
-        try:
-            return engine_or_skip(name)
-        except pytest.skip.Exception:
-            continue
-    return engine_or_skip("venv")
+    return first_engine()
 
 
 def report(workspace: Workspace, stage: str, name: str) -> dict[str, object]:
