@@ -35,7 +35,7 @@ class Parameter(_Table):
     maximum: float | None = None
     multiple_of: int | None = None
     choices: tuple[Any, ...] | None = Field(default=None, strict=False)
-    optional: bool = False
+    by_task: bool = False  # a table with an entry for each task, of which a step gets its own where that is known
 
 
 class Limits(_Table):

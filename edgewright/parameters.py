@@ -30,9 +30,10 @@ class Layer:
     open: bool = False
 
 
-def resolve(stage: Stage, layers: list[Layer], options: Mapping[str, str]) -> dict[str, Any]:
+def resolve(stage: Stage, layers: list[Layer], options: Mapping[str, str], task: str | None = None) -> dict[str, Any]:
     """Return every parameter of `stage`: from the options, else from the first layer that sets it, else its default.
 
+    With a `task`, of what is set by task only its own entry: a difference in another's must not run the step again.
     Raises WrongInput for a key that the stage does not declare and for a value outside what it declares.
     """
     for layer in layers:
@@ -52,6 +53,10 @@ def resolve(stage: Stage, layers: list[Layer], options: Mapping[str, str]) -> di
         if value is None:
             raise WrongInput(f"{stage.name} needs the parameter {name!r}, and nothing sets it", f"{name.upper()}=…")
         _check(where, declared, value)
+        if declared.by_task and task:
+            if task not in value:
+                raise WrongInput(f"{where}: nothing for the task {task!r}", nearest(task, value))
+            value = {task: value[task]}
         values[name] = value
     return values
 

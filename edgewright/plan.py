@@ -89,7 +89,9 @@ def make_plan(project: Project, device: Device, recipe: Recipe, options: Options
     steps: list[Step] = []
     for stage in used:
         inputs = {role: _source(project, stage, role, steps, given, layers) for role in stage.inputs}
-        parameters = resolve(stage, layers[stage.name], options.parameters)
+        # The task of what the user gives is in the file, and only the stage can tell.
+        known = all(source is None or isinstance(source, Output) for source in inputs.values())
+        parameters = resolve(stage, layers[stage.name], options.parameters, recipe.task if known else None)
         steps.append(Step(stage, parameters, {role: source for role, source in inputs.items() if source is not None}))
     model = _last(steps, MODEL) or given.get(MODEL)
     assert model is not None, "a pipeline that ends without a model is refused by the tests of configs/"

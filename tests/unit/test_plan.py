@@ -60,10 +60,14 @@ def test_the_drawn_data_set_gives_way_to_the_users() -> None:
 
 def test_both_boards_share_every_step_up_to_the_export() -> None:
     esp, grove = real_plan("esp32s3"), real_plan("grove-vision-ai-v2")
-    assert [(s.parameters, s.inputs) for s in esp.steps] == [(s.parameters, s.inputs) for s in grove.steps[:2]] + [
-        (esp.steps[2].parameters, grove.steps[2].inputs)
-    ]
-    assert esp.steps[2].parameters["outputs"]["pose"] == grove.steps[2].parameters["outputs"]["pose"]
+    assert [(s.parameters, s.inputs) for s in esp.steps] == [(s.parameters, s.inputs) for s in grove.steps[:3]]
+
+
+def test_weights_of_the_users_may_be_of_any_task() -> None:
+    given = real_plan("esp32s3", files={"weights": PT})
+    assert set(given.steps[-1].parameters["outputs"]) == {"pose", "detect"}
+    trained = real_plan("esp32s3", files={"weights": PT}, parameters={"epochs": "2"})
+    assert set(trained.steps[-1].parameters["outputs"]) == {"pose"}
 
 
 def test_a_file_that_a_device_names_is_an_input() -> None:
