@@ -11,7 +11,7 @@ from edgewright import log, proc
 from edgewright.errors import StageFailed
 from edgewright.venvs import PYTHON, python_of, uv
 
-STAGE = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_28", "--override", "docker/overrides.txt")
+STAGE = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_28", "--override", "../overrides.txt")
 HOST = ("--universal", "--python-version", "3.10")  # the oldest Python that starts Edgewright
 
 
@@ -30,17 +30,16 @@ def _compile(root: Path, path: Path, upgrade: bool) -> None:
     argv = [uv(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--annotation-style=line"]
     argv += [*(HOST if path.parent.name == "requirements" else STAGE), *(["--upgrade"] if upgrade else [])]
     lines: list[str] = []
-    # Relative to the project, so that the annotations in a lock are the same on every machine.
-    here = [str(path.relative_to(root)), "--output-file", str(target.relative_to(root))]
-    if proc.stream([*argv, *here], lines.append, cwd=root):
-        raise StageFailed(f"{here[0]}: cannot be resolved: {' '.join(lines)[:300]}", "make doctor")
+    # From the file's own folder, so that the annotations in a lock are the same on every machine.
+    if proc.stream([*argv, path.name, "--output-file", target.name], lines.append, cwd=path.parent):
+        raise StageFailed(f"{path.relative_to(root)}: cannot be resolved: {' '.join(lines)[:300]}", "make doctor")
     after = _pins(target)
     changed = [
         f"{name} {before.get(name, '-')} → {after.get(name, '-')}"
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     ]
-    log.say("lock", f"{here[2]}: {', '.join(changed) or 'unchanged'}")
+    log.say("lock", f"{target.relative_to(root)}: {', '.join(changed) or 'unchanged'}")
 
 
 def _pins(path: Path) -> dict[str, str]:
