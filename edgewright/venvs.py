@@ -57,8 +57,10 @@ class Venv:
     def _make(self, environment: Environment) -> None:
         folder, stage = Path(environment.name), environment.stage
         shutil.rmtree(folder, ignore_errors=True)
-        for argv in self.build_argvs(environment):
-            code, lines, path = logged(environment, argv, f"making {folder.name}", cwd=self.root, env=_build_env())
+        argvs = self.build_argvs(environment)
+        for number, argv in enumerate(argvs, 1):
+            text = f"making {folder.name}, {number} of {len(argvs)}"
+            code, lines, path = logged(environment, argv, text, cwd=self.root, env=_build_env())
             if code:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise failure(stage, lines, path)
