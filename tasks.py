@@ -14,7 +14,8 @@ from invoke import Context, task
 from edgewright import bundle, engines, log, options, proc, show
 from edgewright.build import Build, build, status
 from edgewright.config import load_project
-from edgewright.errors import EdgewrightError, StageFailed, WrongInput, full_disk_as_error
+from edgewright.containers import Container
+from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
 from edgewright.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parent
@@ -103,7 +104,10 @@ def base(raw: dict[str, str]) -> None:
     """Make the base image on this machine, with mmdebstrap."""
     from edgewright import base
 
-    base.make_local(engines.container(ROOT, raw["engine"]).program, base.load_base(ROOT))
+    engine = engines.choose(ROOT, raw["engine"])
+    if not isinstance(engine, Container):
+        raise EngineMissing(f"{engine.name} needs no base image", "ENGINE=docker or ENGINE=podman")
+    base.make_local(engine.program, base.load_base(ROOT))
 
 
 @command("upgrade")

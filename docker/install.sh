@@ -13,6 +13,8 @@ env=${EDGEWRIGHT_ENV:-/opt/env}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PYTHONDONTWRITEBYTECODE=1
 # Several GB through a slow proxy are common: more than the 15 s that pip waits by itself.
 export PIP_DEFAULT_TIMEOUT=120
+# The Dockerfiles mount a cache of downloads there; it never becomes part of an image.
+[ -d /var/cache/pip ] && export PIP_CACHE_DIR=/var/cache/pip
 umask 022
 [ -x "$env/bin/python" ] || python3 -m venv "$env"
 

@@ -72,14 +72,9 @@ def make_local(program: str, base: Base) -> str:
         layer, archive = Path(scratch, "layer.tar"), Path(scratch, "image.tar")
         argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(base.packages)}"]
         argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in base.leave_out]
-        lines: list[str] = []
-        with log.bar("base", f"making {base.local} with mmdebstrap") as on_line:
-
-            def each(line: str) -> None:
-                lines.append(line)
-                on_line(line)
-
-            code = proc.stream([*argv, base.suite, str(layer)], each, env={"SOURCE_DATE_EPOCH": EPOCH})
+        argv += [base.suite, str(layer)]
+        text = f"making {base.local} with mmdebstrap"
+        code, lines = log.watch("base", text, argv, Path(scratch, "log"), env={"SOURCE_DATE_EPOCH": EPOCH})
         if code:
             raise StageFailed(f"mmdebstrap ended with {code}: {lines[-1] if lines else 'no message'}", "make doctor")
         write_archive(layer, archive, base.local)

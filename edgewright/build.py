@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from edgewright import assets, digest, log, records
 from edgewright.config import Asset, Stage
 from edgewright.engine import Engine, Environment
+from edgewright.environments import exclusively
 from edgewright.execute import execute
 from edgewright.plan import Output, Plan, Source, Step
 from edgewright.records import Record
@@ -51,6 +49,7 @@ class Build:
         return assets.obtain(source, offline=self.offline) if isinstance(source, Asset) else source.path
 
     def digest(self, source: Source) -> str:
+        """Return a source's sha256: as recorded for outputs and assets, of the bytes themselves for files."""
         if isinstance(source, Output):
             return str(self.done[source.stage].outputs[source.role]["sha256"])
         if isinstance(source, Asset):
@@ -80,22 +79,22 @@ class Build:
 
     def run(self, step: Step) -> Record:
         """Bring one step up to date and return its record."""
-        environment = self.engine.find(step.stage)
-        state = self.state(step, environment) if environment else None
-        if state and state.record:
-            log.say(step.stage.name, "up to date", "dim")
-            return self._finished(state.record)
-        environment = environment or self.engine.prepare(step.stage)
-        key = digest.of_value(self.facts(step, environment))
-        with self._locked(f"{step.stage.name}-{key[: records.KEY_LENGTH]}"):
-            state = self.state(step, environment)  # another run may have done it meanwhile
+        stage = step.stage
+        environment = self.engine.prepare(stage)
+        facts = self.facts(step, environment)
+        name = records.folder_of(stage.name, digest.of_value(facts))
+        text = "another run is at this step; waiting for it"
+        with exclusively(name, self.volume / "locks", speaker=stage.name, text=text):
+            state = self.state(step, environment)
             if state.record:
-                log.say(step.stage.name, "up to date", "dim")
-                return self._finished(state.record)
-            log.say(step.stage.name, f"runs: {state.reason}")
-            paths = {role: self.path(source) for role, source in step.inputs.items()}
-            facts = self.facts(step, environment)
-            return self._finished(execute(self.engine, environment, self.volume, step, paths, facts))
+                log.say(stage.name, "up to date", "dim")
+                record = state.record
+            else:
+                log.say(stage.name, f"runs: {state.reason}")
+                paths = {role: self.path(source) for role, source in step.inputs.items()}
+                record = execute(self.engine, environment, self.volume, step, paths, facts)
+        self.done[stage.name] = record
+        return record
 
     # --- what was -----------------------------------------------------------------------------------------------------------
 
@@ -111,10 +110,6 @@ class Build:
         found = records.find(self.volume, stage.name, key)
         return found.facts if found else None
 
-    def _finished(self, record: Record) -> Record:
-        self.done[record.stage] = record
-        return record
-
     def remember(self) -> None:
         """Write down the steps of this plan, for the reasons that the next run will give."""
         pointer = self._pointer()
@@ -123,21 +118,6 @@ class Build:
         temporary = pointer.with_suffix(f".{os.getpid()}")
         temporary.write_text(keys)
         os.replace(temporary, pointer)
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        folder = self.volume / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / f"{name}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            log.say(name.split("-")[0], "another run is at this step; waiting for it")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def status(build: Build) -> list[State]:

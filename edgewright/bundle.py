@@ -13,6 +13,7 @@ from typing import Any
 from edgewright import __version__, digest
 from edgewright.build import Build
 from edgewright.config import Asset, Stage
+from edgewright.errors import DoesNotFit
 from edgewright.plan import MODEL, File, Output, Source
 
 LABELS = "labels"
@@ -28,6 +29,7 @@ def write(walk: Build, dist: Path) -> tuple[Path, bool]:
     """Write the bundle of a finished walk; return its folder and whether it had to be written."""
     folder = folder_of(walk, dist)
     files = _files(walk)
+    _check_slot(walk, files["model.tflite"].stat().st_size)
     manifest = json.dumps(_manifest(walk, files), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     sums = {name: digest.of_file(path) for name, path in files.items()}
     sums["manifest.json"] = hashlib.sha256(manifest.encode()).hexdigest()
@@ -47,6 +49,16 @@ def write(walk: Build, dist: Path) -> tuple[Path, bool]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder, True
+
+
+def _check_slot(walk: Build, size: int) -> None:
+    """Refuse a model that is longer than the flash which the firmware keeps for it."""
+    firmware = walk.plan.firmware
+    if size > firmware.slot_bytes:
+        raise DoesNotFit(
+            f"the model does not fit {walk.plan.device.name}: {size:,} of {firmware.slot_bytes:,} bytes ({firmware.name})",
+            "train a smaller network: yolov8n instead of s, m, l or x",
+        )
 
 
 def _intact(folder: Path, listing: str, sums: dict[str, str]) -> bool:
@@ -71,7 +83,6 @@ def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
     return {
         "edgewright": __version__,
         "recipe": plan.recipe.name,
-        "task": plan.recipe.task,
         "device": plan.device.name,
         "firmware": {"name": plan.firmware.name, "address": plan.firmware.address},
         "engine": {"name": walk.engine.name, "hermetic": walk.engine.hermetic, "for_release": walk.engine.hermetic},

@@ -39,14 +39,13 @@ class Parameter(_Table):
 
 
 class Limits(_Table):
-    """What a step may use: memory and shared memory (`8g`), threads (0: all cores), processes, and a GPU if one is asked for."""
+    """What a step may use: memory and shared memory (`8g`), threads (0: all cores), processes."""
 
     memory: str = "8g"
     shm: str = "64m"
     tmp: str = "2g"
     threads: int = 1
     processes: int = 512
-    gpu: bool = False
 
 
 class Run(_Table):

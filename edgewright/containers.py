@@ -11,7 +11,7 @@ from pathlib import Path
 from edgewright import base, proc
 from edgewright.config import Stage
 from edgewright.engine import VOLUME, Environment, Job, fingerprint, variables
-from edgewright.environments import exclusively, failure, logged
+from edgewright.environments import exclusively, make
 from edgewright.errors import EngineMissing
 
 # Where podman looks for the program behind --init (containers.conf(5), helper_binaries_dir); Debian only recommends it.
@@ -115,9 +115,7 @@ class Container:
     def _build(self, environment: Environment, foundation: str) -> None:
         argv = self.build_argv(environment, foundation)
         env = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
-        code, lines, path = logged(environment, argv, f"building {environment.name}", cwd=self.root, env=env)
-        if code:
-            raise failure(environment.stage, lines, path)
+        make(environment, argv, f"building {environment.name}", cwd=self.root, env=env)
 
     def build_argv(self, environment: Environment, foundation: str) -> list[str]:
         """Return the command line that builds an image. The context is the project's root, less what .dockerignore leaves out."""

@@ -19,20 +19,6 @@ ENGINES: Mapping[str, Callable[[Path], Engine]] = {
 }
 
 
-def container(root: Path, asked: str) -> Container:
-    """Return docker or podman, whichever was asked for or answers."""
-    for name in [asked] if asked else ["docker", "podman"]:
-        engine = Container(name, root)
-        try:
-            engine.version()
-        except EngineMissing:
-            if name in (asked, "podman"):
-                raise
-            continue
-        return engine
-    raise AssertionError("unreachable: podman returns or raises")
-
-
 def choose(root: Path, asked: str = "") -> Engine:
     """Return the engine that was asked for, or the first that answers, and say which and why."""
     if asked:

@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from edgewright import log, proc
+from edgewright import log
 from edgewright.config import Stage
 from edgewright.engine import Environment
 from edgewright.errors import EdgewrightError, HashDiffers, StageFailed
@@ -55,15 +55,14 @@ CAUSES: tuple[tuple[tuple[str, ...], type[EdgewrightError], str, str], ...] = (
 
 
 @contextmanager
-def exclusively(name: str) -> Iterator[None]:
-    """Hold a lock of that name, over all processes of this user; say so if another one has it."""
-    folder = CACHE / "locks"
+def exclusively(name: str, folder: Path = CACHE / "locks", *, speaker: str = "", text: str = "") -> Iterator[None]:
+    """Hold a lock of that name, over all processes of this user; if another one has it, say so and wait."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{name}.lock")
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        log.say("", f"another run is working on {name}; waiting for it")
+        log.say(speaker, text or f"another run is working on {name}; waiting for it")
         lock.acquire()
     try:
         yield
@@ -71,22 +70,13 @@ def exclusively(name: str) -> Iterator[None]:
         lock.release()
 
 
-def logged(
-    environment: Environment, argv: Sequence[str], text: str, *, cwd: Path, env: Mapping[str, str]
-) -> tuple[int, list[str], Path]:
-    """Run a build with a bar; return its exit code, the lines it printed, and the file that keeps them."""
+def make(environment: Environment, argv: Sequence[str], text: str, *, cwd: Path, env: Mapping[str, str]) -> None:
+    """Run one command of those that make an environment; raise the error that its failure means."""
     path = CACHE / "logs" / f"{environment.stage.name}-{environment.fingerprint[:12]}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines: list[str] = []
-    with path.open("a", encoding="utf-8") as file, log.bar(environment.stage.name, text) as on_line:
-
-        def each(line: str) -> None:
-            lines.append(line)
-            print(line, file=file, flush=True)
-            on_line(line)
-
-        code = proc.stream(argv, each, cwd=cwd, env=env)
-    return code, lines, path
+    code, lines = log.watch(environment.stage.name, text, argv, path, cwd=cwd, env=env)
+    if code:
+        raise failure(environment.stage, lines, path)
 
 
 def failure(stage: Stage, lines: Sequence[str], path: Path) -> EdgewrightError:

@@ -6,12 +6,11 @@ import json
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgewright import digest, log, proc, records
+from edgewright import digest, log, records
 from edgewright.config import Stage
 from edgewright.engine import Engine, Environment, Job, Mount
 from edgewright.errors import EdgewrightError, EngineMissing, OutputMissing, StageFailed, WrongInput
@@ -22,7 +21,6 @@ REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
 # How docker and podman say that no GPU (or no container toolkit) is there.
 NO_GPU = ("could not select device driver", "nvidia.com/gpu")
 KILLED = (137, -9)  # by the kernel, for want of memory, or by hand
-LINES_KEPT = 400  # of what a stage prints, for the error; the log has them all
 
 
 def execute(
@@ -106,19 +104,12 @@ def _log_path(folder: Path) -> Path:
 
 def _call(engine: Engine, environment: Environment, job: Job) -> None:
     """Run the stage with a bar and a log; raise what its end means."""
-    stage, last = environment.stage, deque[str](maxlen=LINES_KEPT)
-    path = _log_path(job.volume / job.folder)
-    with path.open("w", encoding="utf-8") as file, log.bar(stage.name, stage.title) as on_line:
-
-        def each(line: str) -> None:
-            last.append(line)
-            print(line, file=file, flush=True)
-            on_line(line)
-
-        argv = engine.argv(environment, job)
-        code = proc.stream(argv, each, cwd=job.volume, stop=lambda: engine.stop(job))
+    stage, path = environment.stage, _log_path(job.volume / job.folder)
+    path.unlink(missing_ok=True)
+    argv = engine.argv(environment, job)
+    code, lines = log.watch(stage.name, stage.title, argv, path, cwd=job.volume, stop=lambda: engine.stop(job))
     if code:
-        raise failure(stage, code, [as_the_user_knows_it(line, job) for line in last], path)
+        raise failure(stage, code, [as_the_user_knows_it(line, job) for line in lines], path)
 
 
 def as_the_user_knows_it(line: str, job: Job) -> str:

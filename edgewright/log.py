@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from edgewright import proc
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -63,6 +66,29 @@ def bar(name: str, text: str) -> Iterator[Callable[[str], None]]:
                 shown.update(task, completed=int(done), total=int(total), description=(news or text)[:90])
 
         yield on_line
+
+
+def watch(
+    name: str,
+    text: str,
+    argv: Sequence[str],
+    path: Path,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stop: Callable[[], None] | None = None,
+) -> tuple[int, list[str]]:
+    """Run a long command with a bar; return its exit code and its lines, which the file at `path` keeps as well."""
+    lines: list[str] = []
+    with path.open("a", encoding="utf-8") as file, bar(name, text) as on_line:
+
+        def each(line: str) -> None:
+            lines.append(line)
+            print(line, file=file, flush=True)
+            on_line(line)
+
+        code = proc.stream(argv, each, cwd=cwd, env=env, stop=stop)
+    return code, lines
 
 
 class _Plain:

@@ -10,10 +10,8 @@ from typing import Any
 from edgewright import proc
 from edgewright.config import Asset, Project
 from edgewright.errors import WrongInput, nearest
-from edgewright.plan import Options
+from edgewright.plan import TYPED, Options
 
-# The files that a user may give, and the role each takes.
-FILES: Mapping[str, str] = {"weights": "weights", "data": "dataset", "model": "model"}
 # Parameters of stages that have a variable of their own; the others are set in a recipe.
 PARAMETERS = ("imgsz", "epochs", "batch", "seed", "gpu")
 
@@ -41,7 +39,8 @@ def parse(project: Project, raw: Mapping[str, str]) -> Options:
     given = {name: value.strip() for name, value in raw.items() if value.strip()}
     parameters = {name: given[name] for name in PARAMETERS if name in given}
     files: dict[str, Path | Asset] = {}
-    for name, role in FILES.items():
+    for role, typed in TYPED.items():
+        name = typed.lower()
         if name not in given:
             continue
         path = Path(given[name]).expanduser()

@@ -17,6 +17,8 @@ from edgewright.errors import WrongInput, nearest
 from edgewright.parameters import Layer, resolve
 
 MODEL = "model"  # the role that a bundle is made of
+# The files that a user may give: the role each takes, and what is typed for it.
+TYPED: Mapping[str, str] = {"weights": "WEIGHTS", "dataset": "DATA", MODEL: "MODEL"}
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,6 @@ class Plan:
     name: str
     steps: tuple[Step, ...]
     model: Source
-
-    def step(self, stage: str) -> Step | None:
-        """Return the step of that stage, if the plan has one."""
-        return next((step for step in self.steps if step.stage.name == stage), None)
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def _used(stages: list[Stage], given: Mapping[str, Source], asked: Mapping[str, 
         left_out = stage.run.left_out_with in given and not set(stage.run.wanted_by) & set(asked)
         if makes and not left_out:
             used.append(stage)
-            needed = (needed - gives) | {role for role, how in stage.inputs.items()}
+            needed = (needed - gives) | set(stage.inputs)
     return used[::-1]
 
 
@@ -126,7 +124,7 @@ def _source(
         if name := layer.values.get(role):
             return project.assets[name] if name in project.assets else File(project.root / name)
     if stage.inputs[role] == "required":
-        raise WrongInput(f"{stage.name} needs {role}", f"{role.upper()}=…")
+        raise WrongInput(f"{stage.name} needs {role}", f"{TYPED.get(role, role.upper())}=…")
     return None
 
 
@@ -157,6 +155,9 @@ def _layers(
 
 def _refuse_unused_options(project: Project, used: list[Stage], options: Options) -> None:
     """An option that no step of this plan reads is a mistake that would otherwise go unseen."""
+    for role in options.files:
+        if role != MODEL and not any(role in stage.inputs for stage in used):
+            raise WrongInput(f"{TYPED[role]}= has no effect with MODEL=", f"leave out {TYPED[role]}= or MODEL=")
     for name in options.parameters:
         if any(name in stage.parameters for stage in used):
             continue
@@ -166,6 +167,3 @@ def _refuse_unused_options(project: Project, used: list[Stage], options: Options
             f"{name.upper()}= has no effect: {' and '.join(readers)} not among the steps ({stages})",
             f"leave out {name.upper()}=",
         )
-    for role in options.files:
-        if role != MODEL and not any(role in stage.inputs for stage in used):
-            raise WrongInput(f"{role.upper()}= has no effect with MODEL=", f"leave out {role.upper()}= or MODEL=")

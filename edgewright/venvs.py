@@ -10,7 +10,7 @@ from pathlib import Path
 from edgewright import proc
 from edgewright.config import Stage
 from edgewright.engine import Environment, Job, fingerprint, variables
-from edgewright.environments import CACHE, exclusively, failure, logged
+from edgewright.environments import CACHE, exclusively, make
 from edgewright.errors import EngineMissing
 
 PYTHON = "3.11"  # what docker/base.toml's images have, and the newest that tensorflow 2.13.1 takes
@@ -55,15 +55,16 @@ class Venv:
         return environment
 
     def _make(self, environment: Environment) -> None:
-        folder, stage = Path(environment.name), environment.stage
+        folder = Path(environment.name)
         shutil.rmtree(folder, ignore_errors=True)
         argvs = self.build_argvs(environment)
-        for number, argv in enumerate(argvs, 1):
-            text = f"making {folder.name}, {number} of {len(argvs)}"
-            code, lines, path = logged(environment, argv, text, cwd=self.root, env=_build_env())
-            if code:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise failure(stage, lines, path)
+        try:
+            for number, argv in enumerate(argvs, 1):
+                text = f"making {folder.name}, {number} of {len(argvs)}"
+                make(environment, argv, text, cwd=self.root, env=_build_env())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         shutil.rmtree(folder / "build", ignore_errors=True)
         Path(folder, MARK).touch()
 

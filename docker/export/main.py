@@ -189,7 +189,7 @@ def check_float(job: Job, network: DetectionModel, file: bytes) -> None:
 
 
 def report(job: Job, file: bytes) -> dict[str, Any]:
-    """What went in and what came out, for the manifest and for `make plan`; the same on every machine."""
+    """What went in and what came out; the same on every machine."""
     from tflite import describe
 
     return {

@@ -51,7 +51,7 @@ def _quieten() -> None:
     for handler in LOGGER.handlers:
         handler.setLevel(logging.WARNING)
         handler.addFilter(_plain)
-    # From torch: a scheduler that is stepped first, and kernels without a deterministic variant (the README says so).
+    # From torch: a scheduler that is stepped first, and, on a GPU, kernels without a deterministic variant.
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
 

@@ -205,9 +205,9 @@ def test_a_data_set_that_cannot_be_used(
     refused(workspace, WRONG_INPUT, message, "", weights=weights, data=data, engine=engine.name)
 
 
-def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(
-    workspace: Workspace, engine: Engine, assets: Path
-) -> None:
+@pytest.mark.parametrize("name", ["docker", "venv"])
+def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(workspace: Workspace, assets: Path, name: str) -> None:
+    engine = engine_or_skip(name)
     if shutil.which("nvidia-smi"):
         pytest.skip("this machine has a GPU")
     weights = {"weights": assets / "weights" / "yolov8n-pose-recovered.pt", "data": assets / "coco8-pose"}

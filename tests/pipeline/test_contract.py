@@ -107,6 +107,15 @@ def test_the_model_is_what_the_firmware_accepts(
         assert wanted == ["decoded"] or not found.operators & FORBIDDEN
 
 
+def test_given_weights_decide_the_task_and_not_the_recipe(workspace: Workspace, engine: Engine) -> None:
+    trained = workspace.deploy("esp32s3", engine=engine.name, recipe="figures-detect", epochs=1, name="contract-detect")
+    steps = {step["stage"]: step for step in json.loads((trained / "manifest.json").read_text())["steps"]}
+    (best,) = (workspace.root / "build").glob(f"train-{steps['train']['key'][:12]}/best.pt")
+    bundle = workspace.deploy("grove-vision-ai-v2", engine=engine.name, weights=best, name="detect-weights")
+    wanted = PROJECT.firmwares["grove-vision-ai-v2-sscma-1.x"].stages["export"]["outputs"]["detect"]
+    assert [output.shape for output in read(bundle / "model.tflite").outputs] == [shape_of(n, 1, 0) for n in wanted]
+
+
 def exported(workspace: Workspace, bundle: Path) -> list[Path]:
     """Return the int8 file that a compiled bundle was made from."""
     steps = {step["stage"]: step for step in json.loads((bundle / "manifest.json").read_text())["steps"]}

@@ -1,9 +1,7 @@
-"""For the tests of the data stage: its modules, importable by name for as long as a test module runs."""
+"""For the tests of the data stage: its modules, and a small data set."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,26 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from stage_modules import DOCKER, imported
 
-DOCKER = Path(__file__).parents[2] / "docker"
 FOLDER = DOCKER / "data"
 
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[SimpleNamespace]:
-    """The stage's modules as attributes; afterwards their names are free for another stage's modules."""
+    """The stage's modules as attributes."""
     names = {path.stem for path in FOLDER.glob("*.py")} - {"main"} | {"stage"}
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    paths = [str(FOLDER), str(DOCKER)]
-    sys.path[:0] = paths
-    try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in sorted(names)})
-    finally:
-        for path in paths:
-            sys.path.remove(path)
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
+    with imported(names, FOLDER.name) as modules:
+        yield modules
 
 
 ROW = "0 0.5 0.5 0.4 0.8" + " 0.5 0.5 2" * 17  # one person, all keypoints in the middle

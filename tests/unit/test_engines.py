@@ -31,7 +31,7 @@ JOB = Job(
     folder="run/train-0123456789ab",
     request="run/train-0123456789ab/request.json",
     mounts=(Mount(Path('/data/a,b "c"'), "run/train-0123456789ab/inputs/dataset"),),
-    limits=Limits(memory="16g", shm="2g", threads=0, gpu=True),
+    limits=Limits(memory="16g", shm="2g", threads=0),
     gpu=True,
 )
 

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-DOCKER = Path(__file__).parents[2] / "docker"
-MODULES = ("stage", "calibration")
+from stage_modules import imported
 
 
 @pytest.fixture(scope="module")
 def export() -> Iterator[SimpleNamespace]:
-    """The modules under test; afterwards their names are free for another stage's modules."""
-    before = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
-    paths = [str(DOCKER / "export"), str(DOCKER)]
-    sys.path[:0] = paths
-    try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    finally:
-        for path in paths:
-            sys.path.remove(path)
-        for name in MODULES:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
+    """The modules under test."""
+    with imported(("stage", "calibration"), "export") as modules:
+        yield modules
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,12 @@ def test_an_option_that_no_step_reads_is_refused(project: Project) -> None:
         toy_plan(project, files={"weights": PT, "model": Path("m.tflite")})
 
 
+def test_an_option_is_named_as_it_was_typed() -> None:
+    given = {"dataset": Path("mine"), "model": Path("m.tflite")}
+    with pytest.raises(WrongInput, match=r"^DATA= has no effect with MODEL=$"):
+        real_plan("grove-vision-ai-v2", files=given, parameters={"yaml": "data.yaml"})
+
+
 def test_a_key_that_a_stage_does_not_declare_is_refused(toy: Path) -> None:
     (toy / "configs/recipes/figures.toml").write_text('title="t"\ntask="pose"\nimgsz=64\n[first]\nepocs=3\n')
     with pytest.raises(WrongInput) as refusal:
