@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import stage
 from cores import count_cores
-from numpy.typing import NDArray
-from pictures import decode
+from pictures import Pixels, decode, stretch
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
 _GREY = 114  # ultralytics' border
 
 
@@ -21,14 +19,6 @@ def spread_evenly(total: int, count: int) -> list[int]:
     """`count` indices spread over `range(total)`, or all of them if there are fewer."""
     count = min(total, count)
     return [index * total // count for index in range(count)]
-
-
-def stretch(pixels: Pixels, size: int) -> Pixels:
-    """uint8 (height, width, 3) to (size, size, 3) by nearest neighbour, as SSCMA's el_img_convert does."""
-    height, width = pixels.shape[:2]
-    steps = np.arange(size)
-    fitted: Pixels = pixels[(steps * height // size)[:, None], steps * width // size]
-    return fitted
 
 
 def letterbox(pixels: Pixels, size: int) -> Pixels:

@@ -13,10 +13,11 @@ __all__ = ["data"]
 
 
 def test_stretch_takes_the_pixel_that_the_firmware_takes(data: SimpleNamespace) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    fitted = data.calibration.stretch(pixels, 32)
-    for row, column in ((0, 0), (31, 31), (7, 19), (30, 1)):
-        assert (fitted[row, column] == pixels[row * 48 // 32, column * 64 // 32]).all()
+    pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    fitted = data.pictures.stretch(pixels, 192)
+    # el_cv.cpp in fixed point: 640 / 192 is 218453 of 65536, and three times that is a little less than 10.
+    for (row, column), (from_row, from_column) in {(0, 0): (0, 0), (2, 3): (5, 9), (191, 191): (477, 636)}.items():
+        assert (fitted[row, column] == pixels[from_row, from_column]).all()
 
 
 def test_letterbox_keeps_the_aspect_ratio(data: SimpleNamespace) -> None:
@@ -37,7 +38,7 @@ def test_the_array_is_rgb_in_the_order_of_the_images(data: SimpleNamespace, tmp_
     array = data.calibration.collect(paths, 100, "stretch", 32)
     assert (array.shape, array.dtype) == ((3, 32, 32, 3), np.uint8)
     for path, fitted in zip(paths, array, strict=True):
-        assert (fitted == data.calibration.stretch(np.asarray(Image.open(path)), 32)).all()
+        assert (fitted == data.pictures.stretch(np.asarray(Image.open(path)), 32)).all()
 
 
 def test_an_image_that_lies_on_its_side_is_turned_upright(data: SimpleNamespace, tmp_path: Path) -> None:

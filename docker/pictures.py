@@ -1,4 +1,4 @@
-"""Reading image files: whole, upright, as RGB, and with no decoder that is not needed."""
+"""Reading image files, whole, upright, as RGB, with no decoder that is not needed; and fitting them as the firmware does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import warnings
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+Pixels = NDArray[np.uint8]
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # MPO is opened as JPEG
 _SMALLEST = 10  # pixels; ultralytics drops what is smaller
@@ -39,3 +42,13 @@ def decode(content: bytes) -> Image.Image:
     if min(picture.size) < _SMALLEST:
         raise Unreadable(f"{picture.width} x {picture.height} pixels; training drops what is below {_SMALLEST}")
     return picture
+
+
+def stretch(pixels: Pixels, size: int) -> Pixels:
+    """uint8 (height, width, 3) to (size, size, 3) by nearest neighbour, in the fixed-point steps of SSCMA's el_img_convert.
+
+    A step is a 65536th of a pixel, rounded down (el_cv.cpp): from 640 to 192 its third pixel is the tenth, not the eleventh.
+    """
+    rows, columns = (np.arange(size) * ((side << 16) // size) >> 16 for side in pixels.shape[:2])
+    fitted: Pixels = pixels[rows[:, None], columns]
+    return fitted
