@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from edgewright.errors import WrongInput, nearest
+from edgewright.firmware import Firmware as Firmware
+from edgewright.table import Table, refusal, telling
+from edgewright.table import shown as shown  # config is where the others look for it
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,11 +25,7 @@ else:
     import tomli as tomllib
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Parameter(_Table):
+class Parameter(Table):
     """One parameter of a stage: its type and the values it may take."""
 
     type: Literal["integer", "number", "string", "boolean", "list", "table"]
@@ -38,7 +37,7 @@ class Parameter(_Table):
     by_task: bool = False  # a table with an entry for each task, of which a step gets its own where that is known
 
 
-class Limits(_Table):
+class Limits(Table):
     """What a step may use: memory and shared memory (`8g`), threads (0: all cores), processes."""
 
     memory: str = "8g"
@@ -48,48 +47,36 @@ class Limits(_Table):
     processes: int = 512
 
 
-class Run(_Table):
+class Run(Table):
     """When a stage runs, and what it gives only sometimes.
 
     `left_out_with` a role that the user gives, unless one of the `wanted_by` options asks for the stage all the same. An optional
-    output stands in for an input of the same role that was not given.
+    output stands in for an input of the same role that was not given. What a run that refuses its input has already written of the
+    roles `kept` is kept for people to look at.
     """
 
     optional_outputs: tuple[str, ...] = Field(default=(), strict=False)
     left_out_with: str = ""
     wanted_by: tuple[str, ...] = Field(default=(), strict=False)
+    kept: tuple[str, ...] = Field(default=(), strict=False)
 
 
-class Stage(_Table):
+class Stage(Table):
     """A kind of work: a folder under docker/ with its own environment. Roles name what flows between stages."""
 
     name: str
     folder: Path
     title: str
-    inputs: dict[str, Literal["required", "optional"]] = {}
+    inputs: dict[str, Literal["required", "optional"]] = Field(default_factory=dict)
     outputs: dict[str, str]
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
     limits: Limits = Limits()
     run: Run = Run()
     files: tuple[str, ...] = Field(default=(), strict=False)  # beside its own folder: what its environment is made from
     patches: str = ""
 
 
-class Firmware(_Table):
-    """What runs on a board and what it accepts. Facts with their source live in the file."""
-
-    name: str
-    title: str
-    device: str
-    versions: str
-    address: int
-    slot_bytes: int
-    arena_bytes: int
-    operators: tuple[str, ...] = Field(strict=False)
-    stages: dict[str, dict[str, Any]] = {}
-
-
-class Device(_Table):
+class Device(Table):
     """A board: its pipeline of stages and the firmware it is expected to run."""
 
     name: str
@@ -97,20 +84,20 @@ class Device(_Table):
     about: str
     pipeline: tuple[str, ...] = Field(strict=False)
     firmware: str
-    stages: dict[str, dict[str, Any]] = {}
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """What is built: task, image size, and parameters of each stage."""
 
     name: str
     title: str
     task: str
     imgsz: int
-    stages: dict[str, dict[str, Any]] = {}
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class Asset(_Table):
+class Asset(Table):
     """A pinned download: weights that others published."""
 
     name: str
@@ -162,7 +149,7 @@ def load_project(root: Path) -> Project:
     return project
 
 
-_T = TypeVar("_T", bound=_Table)
+_T = TypeVar("_T", bound=Table)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -176,14 +163,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     return raw
 
 
-def shown(path: Path) -> str:
-    """Return `path` as a person would type it: relative to here where that is shorter."""
-    try:
-        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    except ValueError:
-        return str(path)
-
-
 def _parse(model: type[_T], path: Path, known: dict[str, Any], stages: Mapping[str, Stage] | None = None) -> _T:
     raw = read_toml(path)
     if stages is not None:
@@ -191,32 +170,7 @@ def _parse(model: type[_T], path: Path, known: dict[str, Any], stages: Mapping[s
     try:
         return model.model_validate({**raw, **known})
     except ValidationError as problems:
-        raise _refusal(model, path, _telling(problems), stages or {}) from None
-
-
-def _telling(problems: ValidationError) -> Any:
-    """Return the problem to report: a key that is mistyped is also missing under its right name, and says more."""
-    return min(problems.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-
-
-def _refusal(model: type[BaseModel], path: Path, problem: Any, stages: Mapping[str, Stage]) -> WrongInput:
-    *tables, key = [str(part) for part in problem["loc"]]
-    where = shown(path) + (f" [{'.'.join(tables)}]" if tables else "")
-    if problem["type"] == "extra_forbidden":
-        fields = _fields(model, tables) | (set(stages) if not tables else set())
-        return WrongInput(f"{where}: unknown key {key!r}", nearest(key, fields - {"name", "folder", "stages"}))
-    if problem["type"] == "missing":
-        return WrongInput(f"{where}: {key!r} is missing", f"add it to {shown(path)}")
-    return WrongInput(f"{where}: {key} = {problem['input']!r}: {problem['msg'].lower()}")
-
-
-def _fields(model: type[BaseModel], tables: list[str]) -> set[str]:
-    """Return the keys that the table at `tables` may have."""
-    at: Any = model
-    for table in tables:
-        inner = at.model_fields.get(table)
-        at = {"parameters": Parameter, "limits": Limits, "run": Run}.get(table, at) if inner else at
-    return set(at.model_fields)
+        raise refusal(model, path, telling(problems), stages or {}) from None
 
 
 def _assets(path: Path) -> dict[str, Asset]:
@@ -225,8 +179,8 @@ def _assets(path: Path) -> dict[str, Asset]:
         try:
             found[name] = Asset.model_validate({"name": name, **table})
         except ValidationError as problems:
-            problem = _telling(problems)
-            raise _refusal(Asset, path, {**problem, "loc": (name, *problem["loc"])}, {}) from None
+            problem = telling(problems)
+            raise refusal(Asset, path, {**problem, "loc": (name, *problem["loc"])}) from None
     return found
 
 

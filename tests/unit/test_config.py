@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,70 @@ def test_a_mistake_is_named_with_its_file(
     assert message in str(refusal.value)
     assert Path(path).name in str(refusal.value)
     assert hint in refusal.value.hint
+
+
+NPU = "[npu]\naccelerator = 'x'\nproduct = 0\nmacs = 64\ncommand_stream_version = 0\narchitecture = [1, 0, 6]\nalignment = 16\n"
+ACCEPTS = """
+[[accepts]]
+form = "raw-pose"
+title = "Pose"
+decoder = "d"
+classes = [1, 1]
+keypoints = [1, 9]
+imgsz = [32, 64]
+score = 50
+iou = 45
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (NPU.replace("macs", "mac"), "[npu]: unknown key 'mac'", "perhaps you meant 'macs'"),
+        (NPU.replace("macs = 64", "macs = '64'"), "[npu]: macs = '64': input should be a valid integer", ""),
+        (NPU.replace("[1, 0, 6]", "[1, 0]"), "[npu]: 'architecture[2]' is missing", "add it"),
+        (NPU.replace("alignment = 16", ""), "[npu]: 'alignment' is missing", "add it"),
+        ("[imput]\n", "unknown key 'imput'", "perhaps you meant 'input'"),
+        (ACCEPTS.replace("form", "from"), "[[accepts]] 1: unknown key 'from'", "perhaps you meant 'form'"),
+        (ACCEPTS * 2 + "exact = true\n", "[[accepts]] 2: unknown key 'exact'", "perhaps you meant 'exact_count'"),
+        (ACCEPTS.replace("raw-pose", "raw-pse"), "[[accepts]] 1: form = 'raw-pse'", "perhaps you meant 'raw-pose'"),
+        (ACCEPTS.replace("[1, 9]", "[9, 1]"), "[[accepts]] 1: keypoints = [9, 1]: from 9 to 1 is nothing", ""),
+        (
+            ACCEPTS.replace("[1, 9]", "[1, '9']"),
+            "[[accepts]] 1: keypoints[1] = '9': input should be a valid integer",
+            "",
+        ),
+        (ACCEPTS.replace("[1, 9]", "5"), "[[accepts]] 1: keypoints = 5", ""),
+        (ACCEPTS.replace("score = 50", ""), "[[accepts]] 1: 'score' is missing", "add it"),
+        ("accepts = [3]\n", "accepts[0] = 3", ""),
+        ("[[defects]]\nclasses = 4\ntext = 'x'\n", "[[defects]] 1: classes = 4", ""),
+        ("[[defects]]\ntext = 'x'\nhin = 'y'\n", "[[defects]] 1: unknown key 'hin'", "perhaps you meant 'hint'"),
+        ("kernels = 'esp_nn'\n", "kernels = 'esp_nn'", "perhaps you meant 'esp-nn'"),
+    ],
+)
+def test_a_mistake_in_a_firmwares_contract_is_named_with_its_table(
+    toy: Path, text: str, message: str, hint: str
+) -> None:
+    path = toy / "configs/firmwares/board-1.toml"
+    path.write_text(path.read_text() + text)
+    with pytest.raises(WrongInput) as refusal:
+        load_project(toy)
+    assert str(refusal.value).partition("board-1.toml")[2].lstrip(" :").startswith(message), str(refusal.value)
+    assert hint in refusal.value.hint
+
+
+def test_a_firmwares_facts_are_json_without_parameters_of_stages(toy: Path) -> None:
+    path = toy / "configs/firmwares/board-1.toml"
+    path.write_text(path.read_text() + NPU + ACCEPTS + "[first]\ntext = 'x'\n")
+    firmware = load_project(toy).firmwares["board-1"]
+    assert firmware.stages == {"first": {"text": "x"}}
+    facts = firmware.facts
+    assert json.loads(json.dumps(facts)) == facts
+    assert "stages" not in facts
+    assert facts["npu"]["architecture"] == [1, 0, 6]
+    assert facts["accepts"][0]["keypoints"] == [1, 9]
+    assert facts["accepts"][0]["algorithm"] is None
+    assert (facts["input"], facts["defects"], facts["kernels"]) == (None, [], "reference")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(toy: Path) -> None:

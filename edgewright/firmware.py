@@ -1,0 +1,97 @@
+"""configs/firmwares/*.toml: what runs on a board and what it accepts. Facts with their source live in these files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from edgewright.table import Table
+
+
+def _ascending(values: tuple[int, int]) -> tuple[int, int]:
+    if values[0] > values[1]:
+        raise ValueError(f"from {values[0]} to {values[1]} is nothing")
+    return values
+
+
+Range = Annotated[tuple[int, int], Field(strict=False), AfterValidator(_ascending)]  # from, to, both included
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Numbers = Annotated[tuple[int, ...], Field(strict=False)]
+# What the outputs of a model can be, by their shapes.
+Form = Literal["raw-pose", "raw-detect", "decoded", "boxes-scores"]
+
+
+class Npu(Table):
+    """The NPU that a command stream must have been compiled for: fields of the stream's config and id words."""
+
+    accelerator: str
+    product: int
+    macs: int  # a cycle
+    command_stream_version: int
+    architecture: Annotated[tuple[int, int, int], Field(strict=False)]  # major, minor, patch
+    alignment: int  # bytes; of command streams and constant data
+
+
+class Input(Table):
+    """What the pre-processing writes into the model's input."""
+
+    type: str
+    scale: float
+    zero_point: int
+    multiple_of: int
+    channels: Numbers
+
+
+class Acceptance(Table):
+    """A form of outputs that the firmware decodes, and how."""
+
+    form: Form
+    algorithm: int | None = None  # the number that a host can ask for
+    title: str
+    decoder: str
+    classes: Range
+    keypoints: Range | None = None
+    imgsz: Range
+    order: Names = ()  # of roles; empty where outputs are found by their shapes
+    exact_count: bool = False  # whether more outputs than these are refused
+    score: int  # percent: what is shown if nobody sets another limit
+    iou: int  # percent
+
+
+class Defect(Table):
+    """A known fault, and for whom: every condition that is given must hold."""
+
+    form: Form | None = None
+    task: str | None = None
+    classes: Numbers | None = None  # any of these
+    imgsz: Numbers | None = None  # any of these
+    text: str
+    hint: str = ""
+
+
+class Firmware(Table):
+    """What runs on a board and what it accepts."""
+
+    name: str
+    title: str
+    device: str
+    versions: str  # how to tell that a board has it
+    address: int
+    address_alignment: int = 1
+    slot_bytes: int
+    arena_bytes: int
+    operators: Names
+    # What computes on the CPU; of ESP-NN, releases differ in the scratch memory they ask for.
+    kernels: Literal["esp-nn", "esp-nn 2023", "cmsis-nn", "reference"] = "reference"
+    unrecognised: str = ""  # what happens where none of the accepted forms matches
+    npu: Npu | None = None
+    input: Input | None = None
+    accepts: Annotated[tuple[Acceptance, ...], Field(strict=False)] = ()
+    defects: Annotated[tuple[Defect, ...], Field(strict=False)] = ()
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything but parameters of stages, as plain lists, tables and numbers that JSON can hold."""
+        return self.model_dump(mode="json", exclude={"stages"})
