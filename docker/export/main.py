@@ -34,7 +34,7 @@ DECODED = ["decoded"]  # the one output name that means: decode in the network
 STRIDES = (8, 16, 32)
 # Every path that any tool sees is this one, relative to a scratch folder: none can leave a trace of the machine.
 CHECKPOINT, CALIBRATION, FOLDER = Path("model.pt"), Path("calibration.npy"), Path("model_saved_model")
-PACKAGES = ("torch", "ultralytics", "onnx", "onnxsim", "onnx2tf", "tensorflow", "numpy")
+PACKAGES = ("torch", "ultralytics", "onnx", "onnxsim", "onnx2tf", "tensorflow", "tflite-micro", "numpy")
 STEPS = 4
 INPUT_SCALE, INPUT_ZERO_POINT = float(np.float32(1 / 255)), -128  # the firmware feeds pixel - 128
 TOLERANCE = 0.01  # of the largest value, between torch and TFLite in float32; measured: 1e-5
@@ -94,7 +94,8 @@ def read_job(request: Request) -> Job:
     heads += ["kpt"] if weights.task == "pose" else []
     if outputs is None:
         tasks = " or ".join(sorted(table))
-        raise Refused(f"{weights.path}: a {weights.task} model; this firmware takes {tasks}", f"give a {tasks} model")
+        takes, hint = (tasks, f"give a {tasks} model") if table else ("none that is made here", "another FIRMWARE=")
+        raise Refused(f"{weights.path}: a {weights.task} model; this firmware takes {takes}", hint)
     if outputs != DECODED and sorted(outputs) != sorted(heads):
         raise Refused(f"outputs of {weights.task} are {outputs}", f"{DECODED}, or each of {heads} once, in any order")
     if outputs != DECODED and len(weights.names) == 64:
@@ -133,12 +134,12 @@ def convert(job: Job) -> None:
 def finish(job: Job, kind: str) -> bytes:
     """One converted file, with its outputs in the firmware's order and under their names."""
     import onnx
-    from tflite import put_outputs_in_order
+    from tflite import aligned, put_outputs_in_order
 
     found = [output.name for output in onnx.load(CHECKPOINT.with_suffix(".onnx")).graph.output] if job.raw else DECODED
     file = bytearray((FOLDER / f"model_{kind}.tflite").read_bytes())
     put_outputs_in_order(file, found, job.outputs)
-    return bytes(file)
+    return aligned(bytes(file), Path(f"{kind}.tflite"))
 
 
 def output_shapes(job: Job) -> dict[str, list[int]]:
