@@ -11,7 +11,7 @@ from typing import Any
 
 from invoke import Context, task
 
-from edgewright import bundle, engines, log, options, proc, show
+from edgewright import bundle, engines, log, options, proc, show, verdict
 from edgewright.build import Build, build, status
 from edgewright.config import load_project
 from edgewright.containers import Container
@@ -61,13 +61,30 @@ def _plan(raw: dict[str, str]) -> Plan:
     return make_plan(project, device, project.pick("recipe", raw["recipe"] or RECIPE), options.parse(project, raw))
 
 
-@command(*options.HELP)
-def deploy(raw: dict[str, str]) -> None:
-    """Build everything for a board, up to the bundle in dist/."""
+def _build(raw: dict[str, str]) -> Build:
     plan = _plan(raw)
     force, offline = options.flag("force", raw["force"]), options.flag("offline", raw["offline"])
-    walk = build(plan, engines.choose(ROOT, raw["engine"]), VOLUME, offline=offline, force=force)
+    return build(plan, engines.choose(ROOT, raw["engine"]), VOLUME, offline=offline, force=force)
+
+
+@command(*options.HELP)
+def deploy(raw: dict[str, str]) -> None:
+    """Build everything for a board, up to the bundle in dist/; a model that the board cannot run is not bundled."""
+    walk = _build(raw)
+    verdict.require(walk)
     show.bundle(*bundle.write(walk, DIST), walk)
+
+
+@command(*options.HELP)
+def verify(raw: dict[str, str]) -> None:
+    """Prove on this machine what the board will do; with --model any.tflite, that of anybody's file."""
+    verdict.require(_build(raw))
+
+
+@command(*options.HELP)
+def report(raw: dict[str, str]) -> None:
+    """Open the report of the last verification."""
+    verdict.open_page(Build(_plan(raw), engines.choose(ROOT, raw["engine"]), VOLUME))
 
 
 @command(*options.HELP)
@@ -118,18 +135,16 @@ def lock(raw: dict[str, str]) -> None:
     lock(ROOT, upgrade=options.flag("upgrade", raw["upgrade"]))
 
 
-@command("weights", "data")
+@command("weights", "data", "model")
 def bench(raw: dict[str, str]) -> None:
-    """Measure the export against stock `yolo export`, in one run: --weights best.pt --data folder."""
-    if not raw["weights"] or not raw["data"]:
-        raise WrongInput("bench compares exports of your weights", "make bench WEIGHTS=best.pt DATA=folder")
-    script = [
-        sys.executable,
-        "-m",
-        "tests.bench.export",
-        str(Path(raw["weights"]).resolve()),
-        str(Path(raw["data"]).resolve()),
-    ]
+    """Measure in one run: the export against stock `yolo export` (--weights --data), or verify on one core and all (--model)."""
+    given = [Path(raw[name]).resolve() for name in ("weights", "data", "model") if raw[name]]
+    if bool(raw["model"]) == bool(raw["weights"] and raw["data"]):
+        raise WrongInput(
+            "bench needs something to measure", "make bench WEIGHTS=best.pt DATA=folder, or MODEL=model_int8.tflite"
+        )
+    name = "tests.bench.verify" if raw["model"] else "tests.bench.export"
+    script = [sys.executable, "-m", name, *map(str, given)]
     if code := proc.stream(script, print, cwd=ROOT):
         raise StageFailed(f"the benchmark ended with exit code {code}", "make doctor")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgewright import assets, digest, log, records
-from edgewright.config import Asset, Stage
+from edgewright.config import Asset
 from edgewright.engine import Engine, Environment
 from edgewright.environments import exclusively
 from edgewright.execute import execute
@@ -60,8 +59,16 @@ class Build:
 
     def facts(self, step: Step, environment: Environment) -> dict[str, Any]:
         """Return the step's facts; every step that it depends on must be done."""
-        inputs = {role: self.digest(source) for role, source in step.inputs.items()}
+        inputs = {role: self.digest(source) for role, source in self.sources(step).items()}
         return records.facts(step, inputs, environment, self.engine.hermetic)
+
+    def sources(self, step: Step) -> dict[str, Source]:
+        """Return the step's inputs without those that an earlier step may give, and did not."""
+
+        def there(source: Source) -> bool:
+            return not isinstance(source, Output) or source.role in self.done[source.stage].outputs
+
+        return {role: source for role, source in step.inputs.items() if there(source)}
 
     # --- one step -----------------------------------------------------------------------------------------------------------
 
@@ -74,8 +81,8 @@ class Build:
         if found:
             problem = found.problem(self.volume)
             return State(step, None if problem else found, problem)
-        before = self._last(step.stage)
-        return State(step, None, records.difference(before, facts) if before else "never run")
+        before = self.last().get(step.stage.name)
+        return State(step, None, records.difference(before.facts, facts) if before else "never run")
 
     def run(self, step: Step) -> Record:
         """Bring one step up to date and return its record."""
@@ -91,7 +98,7 @@ class Build:
                 record = state.record
             else:
                 log.say(stage.name, f"runs: {state.reason}")
-                paths = {role: self.path(source) for role, source in step.inputs.items()}
+                paths = {role: self.path(source) for role, source in self.sources(step).items()}
                 record = execute(self.engine, environment, self.volume, step, paths, facts)
         self.done[stage.name] = record
         return record
@@ -101,14 +108,14 @@ class Build:
     def _pointer(self) -> Path:
         return self.volume / "last" / f"{self.plan.name}-{self.plan.device.name}.json"
 
-    def _last(self, stage: Stage) -> Mapping[str, Any] | None:
-        """Return the facts of this stage when this recipe was last built for this device."""
+    def last(self) -> dict[str, Record]:
+        """Return each stage's record of when this name was last built for this device, as far as they are there."""
         try:
-            key = json.loads(self._pointer().read_text())[stage.name]
-        except (OSError, ValueError, KeyError):
-            return None
-        found = records.find(self.volume, stage.name, key)
-        return found.facts if found else None
+            keys = json.loads(self._pointer().read_text())
+        except (OSError, ValueError):
+            return {}
+        found = {stage: records.find(self.volume, stage, key) for stage, key in keys.items()}
+        return {stage: record for stage, record in found.items() if record}
 
     def remember(self) -> None:
         """Write down the steps of this plan, for the reasons that the next run will give."""

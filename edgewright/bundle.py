@@ -13,10 +13,11 @@ from typing import Any
 from edgewright import __version__, digest
 from edgewright.build import Build
 from edgewright.config import Asset, Stage
-from edgewright.errors import DoesNotFit
-from edgewright.plan import MODEL, File, Output, Source
+from edgewright.plan import MODEL, PAGE, VERDICT, File, Output, Source
 
 LABELS = "labels"
+# What is released beside the model, by role; a .tflite alone has no class names, and then there is no labels.txt.
+BESIDE = {LABELS: "labels.txt", VERDICT: "report.json", PAGE: "report.html"}
 SUMS = "SHA256SUMS"
 
 
@@ -29,7 +30,6 @@ def write(walk: Build, dist: Path) -> tuple[Path, bool]:
     """Write the bundle of a finished walk; return its folder and whether it had to be written."""
     folder = folder_of(walk, dist)
     files = _files(walk)
-    _check_slot(walk, files["model.tflite"].stat().st_size)
     manifest = json.dumps(_manifest(walk, files), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     sums = {name: digest.of_file(path) for name, path in files.items()}
     sums["manifest.json"] = hashlib.sha256(manifest.encode()).hexdigest()
@@ -51,16 +51,6 @@ def write(walk: Build, dist: Path) -> tuple[Path, bool]:
     return folder, True
 
 
-def _check_slot(walk: Build, size: int) -> None:
-    """Refuse a model that is longer than the flash which the firmware keeps for it."""
-    firmware = walk.plan.firmware
-    if size > firmware.slot_bytes:
-        raise DoesNotFit(
-            f"the model does not fit {walk.plan.device.name}: {size:,} of {firmware.slot_bytes:,} bytes ({firmware.name})",
-            "train a smaller network: yolov8n instead of s, m, l or x",
-        )
-
-
 def _intact(folder: Path, listing: str, sums: dict[str, str]) -> bool:
     try:
         same = (folder / SUMS).read_text() == listing and {path.name for path in folder.iterdir()} == {SUMS, *sums}
@@ -70,11 +60,10 @@ def _intact(folder: Path, listing: str, sums: dict[str, str]) -> bool:
 
 
 def _files(walk: Build) -> dict[str, Path]:
-    """Return what is released, by its name in the bundle. A .tflite alone has no class names: then there is no labels.txt."""
+    """Return what is released, by its name in the bundle."""
     files = {"model.tflite": walk.path(walk.plan.model)}
     for record in walk.done.values():
-        if LABELS in record.outputs:
-            files["labels.txt"] = walk.volume / record.path(LABELS)
+        files |= {name: walk.volume / record.path(role) for role, name in BESIDE.items() if role in record.outputs}
     return files
 
 
@@ -96,7 +85,7 @@ def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
                 "stage": step.stage.name,
                 "key": walk.done[step.stage.name].key,
                 **{name: value for name, value in walk.done[step.stage.name].facts.items() if name != "stage"},
-                "inputs": {role: _origin(walk, source, role) for role, source in step.inputs.items()},
+                "inputs": {role: _origin(walk, source, role) for role, source in walk.sources(step).items()},
                 "outputs": {role: output["sha256"] for role, output in walk.done[step.stage.name].outputs.items()},
                 "packages": packages(step.stage),
             }

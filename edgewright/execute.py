@@ -17,6 +17,7 @@ from edgewright.errors import EdgewrightError, EngineMissing, OutputMissing, Sta
 from edgewright.plan import Step
 from edgewright.records import Record
 
+PARTIAL = "partial"  # folder on the volume: what runs that came to no end have left to look at
 REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
 # How docker and podman say that no GPU (or no container toolkit) is there.
 NO_GPU = ("could not select device driver", "nvidia.com/gpu")
@@ -57,7 +58,9 @@ def execute(
         _call(engine, environment, job)
         record = Record(step.stage.name, key, facts, _outputs(step.stage, folder))
         _publish(record, folder, volume)
-    except BaseException:
+    except BaseException as problem:
+        if isinstance(problem, WrongInput):
+            _keep(step.stage, folder, volume)
         shutil.rmtree(folder, ignore_errors=True)
         raise
     main = next(iter(record.outputs.values()))
@@ -134,6 +137,18 @@ def _outputs(stage: Stage, folder: Path) -> dict[str, dict[str, Any]]:
         elif role not in stage.run.optional_outputs:
             raise OutputMissing(f"{stage.name} ended without its {role}, {name}", f"less {_log_path(folder)}")
     return outputs
+
+
+def _keep(stage: Stage, folder: Path, volume: Path) -> None:
+    """Save what a run that refused its input has made for people to look at, where nothing takes it for a finished step."""
+    made = [folder / stage.outputs[role] for role in stage.run.kept if (folder / stage.outputs[role]).exists()]
+    target = volume / PARTIAL / folder.name
+    if made:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for path in made:
+            os.replace(path, target / path.name)
+        log.say(stage.name, f"partial: {target / made[-1].name}", "yellow")
 
 
 def _publish(record: Record, folder: Path, volume: Path) -> None:

@@ -13,7 +13,7 @@ from edgewright.errors import WrongInput, nearest
 from edgewright.plan import TYPED, Options
 
 # Parameters of stages that have a variable of their own; the others are set in a recipe.
-PARAMETERS = ("imgsz", "epochs", "batch", "seed", "gpu")
+PARAMETERS = ("imgsz", "epochs", "batch", "seed", "gpu", "frames")
 
 HELP: Mapping[str, str] = {
     "device": "the board: see `make devices`",
@@ -26,6 +26,7 @@ HELP: Mapping[str, str] = {
     "batch": "images in a training step",
     "seed": "for drawing and training",
     "gpu": "1: train on the GPU or fail; 0: on the CPU (default: 1 where a GPU is found)",
+    "frames": "images of the validation split that verify measures on; 0: all (default: 256)",
     "firmware": "what runs on the board (default: the device's)",
     "name": "the bundle's name (default: the recipe's)",
     "engine": "docker, podman or venv (default: the first that answers)",

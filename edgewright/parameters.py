@@ -55,7 +55,8 @@ def resolve(stage: Stage, layers: list[Layer], options: Mapping[str, str], task:
         _check(where, declared, value)
         if declared.by_task and task:
             if task not in value:
-                raise WrongInput(f"{where}: nothing for the task {task!r}", nearest(task, value))
+                hint = nearest(task, value) if value else "another FIRMWARE=, or MODEL= with outputs that it reads"
+                raise WrongInput(f"{where}: nothing for the task {task!r}", hint)
             value = {task: value[task]}
         values[name] = value
     return values

@@ -1,8 +1,9 @@
 """Project + device + recipe + options → Plan: which steps would run, on what. Pure; nothing is read but the project.
 
 Stages are joined by roles: a step's input is what an earlier step of the pipeline gives under that role, else what the user gave,
-else what a recipe or device names. The plan is found backwards from the model: a stage that gives a role without taking it
-makes it, and what the user supplies takes the maker's place; a stage that takes a role and gives it back transforms it, and stays.
+else what a recipe or device names. The plan is found backwards from the model and the verdict on it: a stage that gives a role
+without taking it makes it, and what the user supplies takes the maker's place; a stage that takes a role and gives it back
+transforms it, and stays. What a stage takes only if it is there makes another run where the user gave something to make it from.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from edgewright.errors import WrongInput, nearest
 from edgewright.parameters import Layer, resolve
 
 MODEL = "model"  # the role that a bundle is made of
+VERDICT = "verdict"  # the role that says whether the board can run it
+PAGE = "page"  # … the same, for people
 # The files that a user may give: the role each takes, and what is typed for it.
 TYPED: Mapping[str, str] = {"weights": "WEIGHTS", "dataset": "DATA", MODEL: "MODEL"}
 
@@ -97,15 +100,18 @@ def make_plan(project: Project, device: Device, recipe: Recipe, options: Options
 
 
 def _used(stages: list[Stage], given: Mapping[str, Source], asked: Mapping[str, str]) -> list[Stage]:
-    """Walk back from the model: keep each stage that gives a role which is still needed."""
-    needed, used = {MODEL}, []
+    """Walk back from the model and its verdict: keep each stage that gives a role which is still needed."""
+    needed, welcome, used = {MODEL, VERDICT}, set[str](), []
     for stage in reversed(stages):
-        gives = needed & set(stage.outputs)
-        makes = {role for role in gives if role in stage.inputs or role not in given}
+        gives = set(stage.outputs)
+        makes = {role for role in needed & gives if role in stage.inputs or role not in given}
+        required = {role for role, how in stage.inputs.items() if how == "required"}
+        # Nobody needs what it gives, but it is welcome, and the user has given all that it is made from.
+        offered = welcome & gives and set(stage.inputs) & given.keys() and required <= given.keys()
         left_out = stage.run.left_out_with in given and not set(stage.run.wanted_by) & set(asked)
-        if makes and not left_out:
+        if (makes or offered) and not left_out:
             used.append(stage)
-            needed = (needed - gives) | set(stage.inputs)
+            needed, welcome = (needed - gives) | required, welcome | (stage.inputs.keys() - required)
     return used[::-1]
 
 
@@ -140,7 +146,8 @@ def _layers(
     project: Project, device: Device, firmware: Firmware, recipe: Recipe, options: Options
 ) -> dict[str, list[Layer]]:
     """Return, for each stage, the tables that may set its parameters; the first that has one wins."""
-    general = {"imgsz": recipe.imgsz, "task": recipe.task}
+    board = {"device": {"name": device.name, "title": device.title}, "firmware": firmware.facts}
+    general = {"imgsz": recipe.imgsz, "task": recipe.task, **board}
     return {
         name: [
             Layer(f"configs/recipes/{recipe.name}.toml [{name}]", recipe.stages.get(name, {})),

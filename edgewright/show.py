@@ -12,6 +12,8 @@ from edgewright.plan import Plan
 
 COMMANDS = (
     ("deploy", "DEVICE=…", "from data to a model for the board, in dist/"),
+    ("verify", "DEVICE=…", "… only prove what the board will do; MODEL=any.tflite: with anybody's file"),
+    ("report", "DEVICE=…", "open the last report"),
     ("plan", "DEVICE=…", "what would run, and why"),
     ("devices", "", "boards, firmwares, recipes"),
     ("doctor", "", "engines, GPU, disk, network: what is there, and what to do"),
@@ -19,7 +21,7 @@ COMMANDS = (
     ("environments", "[DEVICE=…]", "build images or venvs now, not when they are first needed"),
     ("base", "", "make the base image here, with mmdebstrap"),
     ("lock", "[UPGRADE=1]", "resolve the requirements again and rewrite the locks"),
-    ("bench", "WEIGHTS=… DATA=…", "measure the export against stock `yolo export`"),
+    ("bench", "WEIGHTS=… DATA=…", "the export against stock `yolo export`; MODEL=…: verify on one core and all"),
     ("clean", "", "remove build/ and dist/"),
 )
 
@@ -29,7 +31,7 @@ def help_text() -> None:
     log.out.print("Edgewright: a YOLOv8 model onto a microcontroller, with the same bytes every time.\n")
     for name, arguments, text in COMMANDS:
         log.out.print(f"  make {name + ' ' + arguments:<24} {text}", markup=False)
-    log.out.print("\nOptions of deploy and plan:")
+    log.out.print("\nOptions of deploy, verify, report and plan:")
     for name, text in options.HELP.items():
         log.out.print(f"  {name.upper() + '=':<12} {text}", markup=False)
     log.out.print(
@@ -47,6 +49,12 @@ def devices(project: Project) -> None:
             if firmware.device == device.name:
                 default = "  (default)" if firmware.name == device.firmware else ""
                 log.out.print(f"    firmware   {firmware.name}: {firmware.title}{default}", markup=False)
+                forms = ", ".join(accepted.title for accepted in firmware.accepts)
+                log.out.print(
+                    f"               {firmware.versions}; takes {forms or 'what nobody wrote down'}",
+                    style="dim",
+                    markup=False,
+                )
     log.out.print("recipes", style="bold")
     for recipe in project.recipes.values():
         log.out.print(f"    {recipe.name:<16} {recipe.title} ({recipe.imgsz} px)", markup=False)

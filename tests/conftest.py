@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from edgewright.config import Stage
 from edgewright.containers import podman_problem
 from edgewright.engine import Engine, Environment, Job
 from edgewright.engines import ENGINES
 from edgewright.errors import EngineMissing
 
 ROOT = Path(__file__).resolve().parents[1]
-LARGE = ("train", "export")
+LARGE = ("train", "export", "verify")
 ASSETS = ROOT.parent / "shared" / "assets"
 
 
@@ -73,6 +74,25 @@ def inside(engine: Engine, environment: Environment, job: Job, script: str, *wor
         at = argv.index(environment.name)
         return [*argv[:at], "--entrypoint", "/opt/env/bin/python", environment.name, script, *words]
     return [*argv[:-2], script, *words]
+
+
+def run_script(engine: Engine, stage: Stage, script: Path, folder: Path, *inputs: Path) -> str:
+    """Run a script in a stage's environment as a step would run, with copies of `inputs` as its words; return what it printed."""
+    environment = engine.prepare(stage)
+    own, volume = Path("run/script"), folder / "volume"
+    (volume / own / "inputs").mkdir(parents=True)
+    shutil.copy(script, volume / own / "script.py")
+    words = []
+    for path in inputs:
+        target = own / "inputs" / path.name
+        shutil.copy(path, volume / target)
+        words.append(target.as_posix())
+    engine.take(volume / own)
+    job = Job(f"edgewright-{script.stem}", volume, own.as_posix(), "", limits=stage.limits)
+    argv = inside(engine, environment, job, f"{own}/script.py", *words)
+    done = subprocess.run(argv, cwd=volume, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def skip_large(engine: Engine, stage: str) -> None:

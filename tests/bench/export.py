@@ -19,7 +19,7 @@ from pathlib import Path
 from edgewright.build import Build
 from edgewright.config import load_project
 from edgewright.engine import Environment, Job
-from edgewright.plan import Options, Plan, make_plan
+from edgewright.plan import Options, Plan, Step, make_plan
 from edgewright.venvs import MARK, Venv, python_of, uv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def main(weights: Path, data: Path) -> None:
         project.pick("recipe", "figures-pose"),
         Options({"weights": weights, "dataset": data}),
     )
-    step = plan.steps[-1]
+    step = export_of(plan)
     environment = engine.prepare(step.stage)
     stock = stock_environment(environment)
     variables = [
@@ -114,12 +114,17 @@ def seconds_of_stock(folder: Path, python: Path, variables: list[str], weights: 
 
 def seconds_of_stage(volume: Path, engine: Venv, plan: Plan) -> float:
     """Run the steps before the export, then the export, and return the seconds of the latter."""
-    walk = Build(plan, engine, volume)
-    for step in plan.steps[:-1]:
+    walk, export = Build(plan, engine, volume), export_of(plan)
+    for step in plan.steps[: plan.steps.index(export)]:
         walk.run(step)
     begun = time.monotonic()
-    walk.run(plan.steps[-1])
+    walk.run(export)
     return time.monotonic() - begun
+
+
+def export_of(plan: Plan) -> Step:
+    """Return the plan's export."""
+    return next(step for step in plan.steps if step.stage.name == "export")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgewright.config import load_project
-from edgewright.engine import Engine, Job
+from edgewright.engine import Engine
 from edgewright.venvs import PYTHON, python_of, uv
-from tests.conftest import ASSETS, ROOT, inside, skip_large
+from tests.conftest import ASSETS, ROOT, run_script, skip_large
 
 STAGE = load_project(ROOT).stages["export"]
 SCRIPT = ROOT / "tests" / "images" / "export" / "heads_agree.py"
@@ -23,21 +23,9 @@ def test_raw_heads_decode_to_what_stock_heads_give(engine: Engine, tmp_path: Pat
     skip_large(engine, "export")
     if weights and not ASSETS.is_dir():
         pytest.skip(f"no real weights at {ASSETS}")
-    environment = engine.prepare(STAGE)
-    own, volume = Path("run/heads"), tmp_path / "volume"
-    (volume / own / "inputs").mkdir(parents=True)
-    shutil.copy(SCRIPT, volume / own / "script.py")
-    words = []
-    if weights:
-        target = own / "inputs" / weights
-        shutil.copy(ASSETS / "weights" / weights, volume / target)
-        words = [target.as_posix()]
-    engine.take(volume / own)
-    job = Job("edgewright-heads", volume, own.as_posix(), "", limits=STAGE.limits)
-    argv = inside(engine, environment, job, f"{own}/script.py", *words)
-    done = subprocess.run(argv, cwd=volume, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(": agree;") == (1 if weights else 5)
+    inputs = [ASSETS / "weights" / weights] if weights else []
+    said = run_script(engine, STAGE, SCRIPT, tmp_path, *inputs)
+    assert said.count(": agree;") == (1 if weights else 5)
 
 
 def test_a_patch_that_leads_elsewhere_is_not_taken(tmp_path: Path) -> None:

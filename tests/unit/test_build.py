@@ -15,7 +15,7 @@ from toy_project import Here
 from edgewright import bundle
 from edgewright.build import Build, build, status
 from edgewright.config import Project, load_project
-from edgewright.errors import DoesNotFit, OutputMissing, StageFailed, WrongInput
+from edgewright.errors import OutputMissing, StageFailed, WrongInput
 from edgewright.plan import Options, Plan, make_plan
 
 
@@ -138,14 +138,6 @@ def test_the_bundle_is_written_once_and_mended_if_touched(
     assert bundle.write(walk, tmp_path / "dist") == (folder, True)
     assert (folder / "model.tflite").read_text() == "ab"
     assert [path.name for path in (tmp_path / "dist").iterdir()] == [folder.name]
-
-
-def test_a_model_longer_than_the_boards_flash_is_no_bundle(toy: Path, here: Here, volume: Path, tmp_path: Path) -> None:
-    walk = build(plan_of(set_text(toy, "second", "0123456789")), here, volume)
-    with pytest.raises(DoesNotFit, match=r"does not fit board: 11 of 10 bytes") as refusal:
-        bundle.write(walk, tmp_path / "dist")
-    assert refusal.value.exit_code == 7
-    assert not (tmp_path / "dist").exists()
 
 
 RUN = """

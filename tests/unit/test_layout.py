@@ -19,8 +19,8 @@ SOURCES = sorted([*ROOT.glob("requirements/*.in"), *ROOT.glob("docker/*/*require
 
 
 def test_the_package_knows_no_stage_and_no_device() -> None:
-    # `data` is not looked for: the user's DATA= is an option of that name.
-    names = {*STAGES, *PROJECT.devices, *PROJECT.firmwares} - {"data"}
+    # `data` and `verify` are not looked for: the user's DATA= and `make verify` are called so.
+    names = {*STAGES, *PROJECT.devices, *PROJECT.firmwares} - {"data", "verify"}
     for path in PACKAGE:
         words = set(re.findall(r"""["']([\w.-]+)["']""", path.read_text()))
         assert not words & names, f"{path.name} knows {words & names}"
@@ -52,14 +52,20 @@ def test_a_dockerfile_stays_within_what_old_engines_know(stage: str) -> None:
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
 
 
-def test_train_and_export_begin_with_the_same_lines() -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "last"),
+    [
+        ("train", "export", "install.sh lock /opt/edgewright/requirements.txt\n"),
+        ("export", "verify", "patch.py /opt/edgewright/patches\n"),
+    ],
+)
+def test_images_that_share_layers_begin_with_the_same_lines(first: str, second: str, last: str) -> None:
     def beginning(stage: str) -> list[str]:
-        text = (ROOT / "docker" / stage / "Dockerfile").read_text()
-        torch, found, _ = text.partition("install.sh lock /opt/edgewright/requirements.txt\n")
+        shared, found, _ = (ROOT / "docker" / stage / "Dockerfile").read_text().partition(last)
         assert found
-        return [line for line in torch.splitlines() if line and not line.startswith("#")]
+        return [line for line in shared.splitlines() if line and not line.startswith("#")]
 
-    assert beginning("train") == beginning("export")
+    assert beginning(first) == beginning(second)
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -84,13 +90,14 @@ def test_what_is_asked_for_is_what_is_locked(path: Path) -> None:
         assert lock.get(name.lower()) == version
 
 
-def test_export_has_everything_of_train_in_the_same_version() -> None:
+@pytest.mark.parametrize(("first", "second"), [("train", "export"), ("export", "verify")])
+def test_a_lock_that_follows_another_has_all_of_it_in_the_same_version(first: str, second: str) -> None:
     def pins(stage: str) -> set[tuple[str, str]]:
         return set(
             re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "docker" / stage / "requirements.txt").read_text(), re.M)
         )
 
-    assert pins("train") <= pins("export")
+    assert pins(first) <= pins(second)
 
 
 def test_every_patched_file_is_expected() -> None:

@@ -28,14 +28,14 @@ def names(plan: Plan) -> list[str]:
 
 
 def test_without_options_every_stage_runs() -> None:
-    assert names(real_plan("esp32s3")) == ["data", "train", "export"]
-    assert names(real_plan("grove-vision-ai-v2")) == ["data", "train", "export", "vela"]
+    assert names(real_plan("esp32s3")) == ["data", "train", "export", "verify"]
+    assert names(real_plan("grove-vision-ai-v2")) == ["data", "train", "export", "vela", "verify"]
 
 
 def test_given_weights_leave_training_out_unless_epochs_ask_for_it() -> None:
-    assert names(real_plan("esp32s3", files={"weights": PT})) == ["data", "export"]
+    assert names(real_plan("esp32s3", files={"weights": PT})) == ["data", "export", "verify"]
     plan = real_plan("esp32s3", files={"weights": PT}, parameters={"epochs": "2"})
-    assert names(plan) == ["data", "train", "export"]
+    assert names(plan) == ["data", "train", "export", "verify"]
     assert plan.steps[1].inputs["weights"] == File(PT)
     assert plan.steps[2].inputs["weights"] == Output("train", "weights")
 
@@ -43,12 +43,36 @@ def test_given_weights_leave_training_out_unless_epochs_ask_for_it() -> None:
 def test_a_given_model_enters_after_the_export() -> None:
     model = {"model": Path("any.tflite")}
     grove = real_plan("grove-vision-ai-v2", files=model)
-    assert names(grove) == ["vela"]
+    assert names(grove) == ["vela", "verify"]
     assert grove.steps[0].inputs["model"] == File(Path("any.tflite"))
     assert grove.model == Output("vela", "model")
     esp = real_plan("esp32s3", files=model)
-    assert names(esp) == []
+    assert names(esp) == ["verify"]
     assert esp.model == File(Path("any.tflite"))
+
+
+def test_a_given_model_is_measured_on_the_users_data_and_on_no_drawn_set() -> None:
+    files = {"model": Path("any.tflite"), "dataset": Path("mine")}
+    plan = real_plan("esp32s3", files=files)
+    assert names(plan) == ["data", "verify"]
+    assert plan.steps[1].inputs == {
+        "model": File(Path("any.tflite")),
+        "manifest": Output("data", "manifest"),
+        "dataset": File(Path("mine")),
+    }
+    # Weights beside it are what it is compared with; they are not exported in its place.
+    compared = real_plan("esp32s3", files={**files, "weights": PT})
+    assert names(compared) == ["data", "verify"]
+    assert compared.model == File(Path("any.tflite"))
+    assert compared.steps[1].inputs["weights"] == File(PT)
+
+
+def test_what_vela_compiled_is_verified_with_what_it_was_compiled_from() -> None:
+    inputs = real_plan("grove-vision-ai-v2").steps[-1].inputs
+    assert inputs["model"] == Output("vela", "model")
+    assert inputs["uncompiled"] == Output("vela", "uncompiled")
+    assert inputs["summary"] == Output("vela", "summary")
+    assert inputs["model_float"] == Output("export", "model_float")
 
 
 def test_the_drawn_data_set_gives_way_to_the_users() -> None:
@@ -60,18 +84,18 @@ def test_the_drawn_data_set_gives_way_to_the_users() -> None:
 
 def test_both_boards_share_every_step_up_to_the_export() -> None:
     esp, grove = real_plan("esp32s3"), real_plan("grove-vision-ai-v2")
-    assert [(s.parameters, s.inputs) for s in esp.steps] == [(s.parameters, s.inputs) for s in grove.steps[:3]]
+    assert [(s.parameters, s.inputs) for s in esp.steps[:3]] == [(s.parameters, s.inputs) for s in grove.steps[:3]]
 
 
 def test_weights_of_the_users_may_be_of_any_task() -> None:
     given = real_plan("esp32s3", files={"weights": PT})
-    assert set(given.steps[-1].parameters["outputs"]) == {"pose", "detect"}
+    assert set(given.steps[-2].parameters["outputs"]) == {"pose", "detect"}
     trained = real_plan("esp32s3", files={"weights": PT}, parameters={"epochs": "2"})
-    assert set(trained.steps[-1].parameters["outputs"]) == {"pose"}
+    assert set(trained.steps[-2].parameters["outputs"]) == {"pose"}
 
 
 def test_a_file_that_a_device_names_is_an_input() -> None:
-    vela = real_plan("grove-vision-ai-v2").steps[-1]
+    vela = real_plan("grove-vision-ai-v2").steps[-2]
     assert vela.inputs["config"] == File(ROOT / "configs/vela/we2.ini")
     assert vela.parameters["accelerator"] == "ethos-u55-64"
 
@@ -106,9 +130,8 @@ def test_an_option_that_no_step_reads_is_refused(project: Project) -> None:
 
 
 def test_an_option_is_named_as_it_was_typed() -> None:
-    given = {"dataset": Path("mine"), "model": Path("m.tflite")}
-    with pytest.raises(WrongInput, match=r"^DATA= has no effect with MODEL=$"):
-        real_plan("grove-vision-ai-v2", files=given, parameters={"yaml": "data.yaml"})
+    with pytest.raises(WrongInput, match=r"^IMGSZ= has no effect: .*not among the steps \(vela, verify\)$"):
+        real_plan("grove-vision-ai-v2", files={"model": Path("m.tflite")}, parameters={"imgsz": "192"})
 
 
 def test_a_key_that_a_stage_does_not_declare_is_refused(toy: Path) -> None:

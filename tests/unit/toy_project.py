@@ -1,4 +1,4 @@
-"""A toy project: two stages that copy text, one board; and an engine that runs a stage in this Python."""
+"""A toy project: two stages that copy text, a third that judges it, two boards; and an engine that runs a stage in this Python."""
 
 from __future__ import annotations
 
@@ -49,6 +49,35 @@ weights = "required"
 model = "result.txt"
 [parameters]
 text = { type = "string", default = "b" }
+"""
+
+JUDGE = """
+title = "judges a text"
+[inputs]
+model = "required"
+[outputs]
+verdict = "report.json"
+page = "report.html"
+[run]
+kept = ["page"]
+[parameters]
+firmware = { type = "table" }
+"""
+
+JUDGE_MAIN = """
+import json, sys
+from pathlib import Path
+request = json.loads(Path(sys.argv[1]).read_text())
+out, text = Path(request["output"]), Path(request["inputs"]["model"]).read_text()
+(out / "report.html").write_text(text)
+if "half" in text:
+    print("error: frame 3: cannot be read\\n hint: replace it", file=sys.stderr)
+    sys.exit(2)
+limit = request["parameters"]["firmware"]["slot_bytes"]
+wrong = [{"text": f"{len(text)} of {limit} bytes", "hint": "less text"}] if len(text) > limit else []
+verdict = {"state": "fails" if wrong else "passes", "summary": "fits board-1", "violations": wrong, "lines": ["AP 0.5"]}
+verdict |= {"warnings": [{"text": "odd", "hint": "even"}], "partial": [], "notes": []}
+(out / "report.json").write_text(json.dumps({"verdict": verdict, "model": {"name": "model.tflite"}}))
 """
 
 BOARD = """
@@ -106,15 +135,17 @@ class Here:
 
 def make_toy(root: Path) -> Path:
     """Write the toy project below `root`."""
-    for name, stage in (("first", FIRST), ("second", SECOND)):
+    for name, stage, main in (("first", FIRST, MAIN), ("second", SECOND, MAIN), ("judge", JUDGE, JUDGE_MAIN)):
         folder = root / "docker" / name
         folder.mkdir(parents=True)
         (folder / "stage.toml").write_text(stage)
-        (folder / "main.py").write_text(MAIN)
+        (folder / "main.py").write_text(main)
         (folder / "requirements.txt").write_text("six==1.17.0 \\\n    --hash=sha256:00\n")
     for kind, name, text in (
         ("devices", "board", BOARD),
+        ("devices", "judged", BOARD.replace('"second"]', '"second", "judge"]').replace("board-1", "judged-1")),
         ("firmwares", "board-1", FIRMWARE),
+        ("firmwares", "judged-1", FIRMWARE.replace('"board"', '"judged"')),
         ("recipes", "figures", RECIPE),
     ):
         path = root / "configs" / kind / f"{name}.toml"

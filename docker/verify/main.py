@@ -1,0 +1,182 @@
+"""Verify: prove on the host what the board will do: the model's contract with the firmware, its accuracy on the device's kernels.
+
+Inputs: `model`, what the board gets; `uncompiled`, the same before Vela, for a host cannot run a command stream; the float forms
+`weights`, `onnx` and `model_float` as far as there are any; `manifest` and `dataset` for the frames; Vela's `summary`.
+Parameters: `firmware` and `device`, the facts of configs/; `frames`, `pictures`, `gates`, `sigmas`, `skeleton`, `speed`.
+
+A model that does not fit is a result, not an error: report.json says so, with everything that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import report
+import stage
+from acceptance import claim, side
+from accuracy import Terms, check_gates
+from arena import measure
+from contract import check
+from difference import first_difference
+from findings import Findings
+from frames import Sample, noise, take
+from heads import Heads, recognise
+from kernels import Quantised
+from ladder import Decoding, Forms, measure_all
+from metrics import sigmas_of
+from network import Network, read_network
+from pictures import stretch
+from stage import Refused, Request
+
+NOISE_FRAMES = 4  # where there are no images, kernels are compared on noise
+# Thresholds in percent where the firmware decodes no such outputs and only kernels are compared: those of most firmware.
+SCORE, IOU = 50, 45
+
+
+def main(request: Request) -> None:
+    """Check the contract, climb the ladder, write the report; what stops it halfway leaves a report marked as partial."""
+    parameters = request.parameters
+    check_gates(parameters["gates"])
+    found = inspect(request)
+    stopped = None
+    try:
+        climb(found, request)
+    except Refused as refusal:
+        found.partial.append(str(refusal))
+        stopped = refusal
+    made = report.assemble(found, request)
+    report.write(request.output, made, report.draw_pairs(found, parameters["pictures"], parameters["skeleton"]))
+    stage.progress(1, 1, f"{made['verdict']['state']}: {made['verdict']['summary']}")
+    if stopped:
+        raise stopped
+
+
+def inspect(request: Request) -> Findings:
+    """Read the file and check it against the firmware's contract, without running it on anything but TFLM's allocator."""
+    firmware, file = request.parameters["firmware"], request.inputs["model"]
+    network = read_network(file)
+    heads, claimed = recognise_heads(network), claim(network, firmware)
+    stage.progress(0, 1, "arena and contract")
+    content = file.read_bytes()
+    arena = measure(content, network, firmware["kernels"])
+    checks = check(network, heads, firmware, arena, content)
+    if claimed:
+        return Findings(file, network, claimed.heads, arena, checks, claimed.accepted)
+    return Findings(file, network, heads, arena, checks, None)
+
+
+def recognise_heads(network: Network) -> Heads | None:
+    """The network's form, as its outputs' shapes tell."""
+    return recognise(side(network), [tensor.shape for tensor in network.outputs])
+
+
+def climb(found: Findings, request: Request) -> None:
+    """Measure every frame, as far as this machine can run the network and the firmware can decode it."""
+    source = request.inputs.get("uncompiled", found.file)
+    network = found.network if source == found.file else read_network(source)
+    obstacle = why_not(network, found.heads)
+    if obstacle or not found.heads:
+        found.notes.append(f"accuracy was not measured: {obstacle}")
+        return
+    problem = (found.arena if source == found.file else measure(source.read_bytes(), network, "reference")).problem
+    if problem:
+        found.partial.append(f"the device's own kernels cannot run it: {problem}")
+    found.forms = Forms(
+        heads=found.heads,
+        quantised=quantised_of(network, found.heads),
+        int8=source,
+        weights=request.inputs.get("weights"),
+        onnx=request.inputs.get("onnx"),
+        float32=request.inputs.get("model_float"),
+        micro=not problem,
+    )
+    found.terms = terms_of(found, request.parameters)
+    found.sample = sample_of(found, request)
+    decoding = None
+    if found.accepted and found.sample:
+        decoding = Decoding(found.accepted["decoder"], found.terms.iou)
+    for measured in measure_all(found.forms, decoding, found.sample or noise(found.heads.imgsz, NOISE_FRAMES)):
+        if found.sample:
+            found.truth.append(found.sample.read(measured.index))
+        found.frames.append(measured)
+        if measured.device and measured.device.values and not found.difference:
+            found.difference = explain(found, network, measured.index)
+
+
+def why_not(network: Network, heads: Heads | None) -> str:
+    """Say why this machine cannot run the network, or the firmware not read it; or nothing."""
+    if network.compiled:
+        return "this machine has no NPU; give the file from before Vela, and it is measured, then compiled"
+    if heads is None:
+        return "no firmware decodes these outputs"
+    if any(tensor.type != "int8" or len(tensor.scales) != 1 for tensor in (*network.inputs, *network.outputs)):
+        return "inputs and outputs are not int8 with one scale each"
+    return ""
+
+
+def quantised_of(network: Network, heads: Heads) -> Quantised:
+    """How the outputs of an int8 file become numbers."""
+    named = dict(zip(heads.roles, network.outputs, strict=False))  # the firmware passes over what comes behind
+    return Quantised(
+        heads.roles,
+        {role: tensor.scales[0] for role, tensor in named.items()},
+        {role: tensor.zero_points[0] for role, tensor in named.items()},
+    )
+
+
+def terms_of(found: Findings, parameters: Mapping[str, Any]) -> Terms:
+    """What is measured by: the firmware's thresholds, the recipe's sigmas and gates."""
+    assert found.heads
+    sigmas, keypoints = parameters["sigmas"], found.heads.keypoints
+    for name in ("sigmas", "keypoint_names"):
+        if keypoints and parameters[name] and len(parameters[name]) != keypoints:
+            count = len(parameters[name])
+            raise Refused(f"{name}: {count} for {keypoints} keypoints", "one a keypoint, under [verify] in the recipe")
+    for pair in parameters["skeleton"]:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(p in range(keypoints) for p in pair):
+            raise Refused(
+                f"skeleton: {pair!r} does not join two of {keypoints} keypoints",
+                "pairs of numbers from 0, under [verify]",
+            )
+    shown = found.accepted or {"score": SCORE, "iou": IOU}
+    return Terms(
+        score=shown["score"],
+        iou=shown["iou"],
+        imgsz=found.heads.imgsz,
+        keypoints=keypoints,
+        sigmas=sigmas_of(keypoints, sigmas) if keypoints else (),
+        gates=parameters["gates"],
+        keypoint_names=parameters["keypoint_names"],
+    )
+
+
+def sample_of(found: Findings, request: Request) -> Sample | None:
+    """The frames to measure on; without any, or without a decoder, only kernels are compared."""
+    assert found.heads
+    manifest, folder = request.inputs.get("manifest"), request.inputs.get("dataset")
+    if not found.accepted:
+        found.notes.append(f"AP was not measured: this firmware does not decode {found.heads.form} outputs")
+        return None
+    if not manifest or not folder:
+        found.notes.append("AP was not measured: no images; DATA=data.yaml measures it on its validation split")
+        return None
+    sample = take(manifest, folder, request.parameters["frames"])
+    if found.heads.keypoints and sample.keypoints != found.heads.keypoints:
+        found.notes.append(
+            f"keypoint AP is undefined: the labels have {sample.keypoints} keypoints, the model {found.heads.keypoints}"
+        )
+    return sample
+
+
+def explain(found: Findings, network: Network, index: int) -> dict[str, Any] | None:
+    """Find the first tensor in which TFLM and the reference kernels part, on the frame where they did."""
+    assert found.forms
+    size = found.forms.heads.imgsz
+    image = found.sample.read(index).pixels if found.sample else noise(size, NOISE_FRAMES)[index]
+    place = first_difference(found.forms.int8, found.forms.int8, network, stretch(image, size))
+    return place and {**place, "frame": found.sample.name(index) if found.sample else f"noise {index}"}
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,60 @@
+"""What was proved about a model, told at the terminal; one that the board cannot run goes no further."""
+
+from __future__ import annotations
+
+import json
+import os
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from edgewright import log
+from edgewright.build import Build
+from edgewright.config import shown
+from edgewright.errors import DoesNotFit, OutputMissing, WrongInput
+from edgewright.plan import PAGE, VERDICT
+
+FAILS = "fails"  # the verdict's state where something is violated
+
+
+def require(walk: Build) -> None:
+    """Tell what was found; raise DoesNotFit where the board cannot run the model, or it fails the recipe's gates."""
+    found = [(name, record) for name, record in walk.done.items() if VERDICT in record.outputs]
+    if not found:
+        return  # a pipeline without a verdict
+    name, record = found[-1]
+    report: dict[str, Any] = json.loads((walk.volume / record.path(VERDICT)).read_text())
+    verdict = report["verdict"]
+    fails = verdict["state"] == FAILS
+    log.say(name, f"{'✗' if fails else '✓'} {verdict['summary']}", "red" if fails else "green")
+    for mark, style, kind in (("✗", "red", "violations"), ("!", "yellow", "warnings")):
+        for line in verdict[kind]:
+            log.say("", f"{mark} {line['text']}", style)
+            if line["hint"]:
+                log.say("", f"  hint: {line['hint']}", "dim")
+    for line in (*verdict["lines"], *verdict["partial"], *verdict["notes"]):
+        log.say("", line)
+    page = shown(walk.volume / record.path(PAGE))
+    log.say("", f"report: {page}", "dim")
+    if fails:
+        count = len(verdict["violations"])
+        raise DoesNotFit(
+            f"{report['model']['name']} does not run on {walk.plan.device.name} ({walk.plan.firmware.name}): "
+            + (verdict["violations"][0]["text"] if count == 1 else f"{count} violations"),
+            verdict["violations"][0]["hint"] if count == 1 else f"see {page}",
+        )
+
+
+def open_page(walk: Build) -> None:
+    """Open the report of when this name was last built for this device, in the browser if this machine has one."""
+    pages = [walk.volume / record.path(PAGE) for record in walk.last().values() if PAGE in record.outputs]
+    if not pages:
+        plan = walk.plan
+        raise WrongInput(
+            f"no report of {plan.name} for {plan.device.name} yet", f"make verify DEVICE={plan.device.name}"
+        )
+    page: Path = pages[-1]
+    if not page.exists():
+        raise OutputMissing(f"{shown(page)} is missing", f"make verify DEVICE={walk.plan.device.name}")
+    opened = (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and webbrowser.open(page.as_uri())
+    log.say("report", f"{shown(page)}{'' if opened else ': open it in a browser'}")
