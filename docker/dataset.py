@@ -9,7 +9,7 @@ The data stage's manifest says which images and labels there are. ultralytics' o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,13 @@ def read_labels(file: Path | None, keypoints: int) -> npt.NDArray[np.float32]:
         raise Refused(f"{file}: changed since it was checked: {columns} columns expected", hint="run it again")
     # An object that is labelled twice would count twice against the network; ultralytics drops the second one, too.
     return np.unique(np.array(rows, dtype=np.float32).reshape(-1, columns), axis=0)
+
+
+def refuse_unlabelled(split: str, pictures: Sequence[Picture]) -> None:
+    """Without labels there is nothing to learn, and without those of val no epoch is better than another."""
+    if not any(picture.labels and picture.labels.stat().st_size for picture in pictures):
+        image = pictures[0].image
+        raise Refused(f"{split}: no image has labels, such as {image.name}", hint="label some of them in YOLO's form")
 
 
 def _pictures(folder: Path, entries: list[Mapping[str, Any]]) -> tuple[Picture, ...]:

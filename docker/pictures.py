@@ -44,11 +44,18 @@ def decode(content: bytes) -> Image.Image:
     return picture
 
 
-def stretch(pixels: Pixels, size: int) -> Pixels:
-    """uint8 (height, width, 3) to (size, size, 3) by nearest neighbour, in the fixed-point steps of SSCMA's el_img_convert.
+def stretch(pixels: Pixels, size: int, *, fixed_point: bool = True) -> Pixels:
+    """uint8 (height, width, 3) to (size, size, 3) by nearest neighbour, in the steps of SSCMA's el_img_convert (el_cv.cpp).
 
-    A step is a 65536th of a pixel, rounded down (el_cv.cpp): from 640 to 192 its third pixel is the tenth, not the eleventh.
+    From a frame of RGB565, as on the XIAO, a step is a whole number of 65536ths of a pixel, rounded down: from 640 to 192 its
+    third pixel is the tenth, not the eleventh. From one of YUV422, as on the Grove, it is a float32.
     """
-    rows, columns = (np.arange(size) * ((side << 16) // size) >> 16 for side in pixels.shape[:2])
+    rows, columns = (_steps(side, size, fixed_point) for side in pixels.shape[:2])
     fitted: Pixels = pixels[rows[:, None], columns]
     return fitted
+
+
+def _steps(side: int, size: int, fixed_point: bool) -> NDArray[np.int64]:
+    if fixed_point:
+        return np.arange(size) * ((side << 16) // size) >> 16
+    return (np.arange(size, dtype=np.float32) * (np.float32(side) / np.float32(size))).astype(np.int64)

@@ -41,6 +41,7 @@ class Input(Table):
     zero_point: int
     multiple_of: int
     channels: Numbers
+    resize: Literal["fixed-point", "float32"]  # in what steps it takes the nearest pixel of a frame
 
 
 class Acceptance(Table):

@@ -27,8 +27,10 @@ def require(walk: Build) -> None:
     verdict = report["verdict"]
     fails = verdict["state"] == FAILS
     log.say(name, f"{'✗' if fails else '✓'} {verdict['summary']}", "red" if fails else "green")
-    for mark, style, kind in (("✗", "red", "violations"), ("!", "yellow", "warnings")):
-        for line in verdict[kind]:
+    # A single violation is the summary, and the error below: three times would be too often.
+    violations = verdict["violations"] if len(verdict["violations"]) > 1 else []
+    for mark, style, lines in (("✗", "red", violations), ("!", "yellow", verdict["warnings"])):
+        for line in lines:
             log.say("", f"{mark} {line['text']}", style)
             if line["hint"]:
                 log.say("", f"  hint: {line['hint']}", "dim")
@@ -38,10 +40,10 @@ def require(walk: Build) -> None:
     log.say("", f"report: {page}", "dim")
     if fails:
         count = len(verdict["violations"])
+        first, name = verdict["violations"][0], report["model"]["name"]
         raise DoesNotFit(
-            f"{report['model']['name']} does not run on {walk.plan.device.name} ({walk.plan.firmware.name}): "
-            + (verdict["violations"][0]["text"] if count == 1 else f"{count} violations"),
-            verdict["violations"][0]["hint"] if count == 1 else f"see {page}",
+            f"{name} does not run on {walk.plan.device.name}: {first['text'] if count == 1 else f'{count} violations'}",
+            first["hint"] if count == 1 else f"see {page}",
         )
 
 

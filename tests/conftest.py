@@ -103,6 +103,25 @@ def skip_large(engine: Engine, stage: str) -> None:
         )
 
 
+def chromium_or_skip(folder: Path, *words: str) -> str:
+    """Run headless Chromium with a profile below `folder`, and return what it printed."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not program:
+        pytest.skip("no Chromium: sudo apt-get install chromium")
+    quiet = [
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        "--no-first-run",
+    ]
+    argv = [program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *quiet]
+    argv += [f"--user-data-dir={folder / 'profile'}", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 class Workspace:
     """A copy of the project to build in, and its commands as a user gives them."""
 

@@ -68,7 +68,7 @@ def check(root: Path, yaml_name: str, rules: Rules) -> Checked:
     refuse(problem for split in SPLITS for item in items[split] for problem in item.problems)
     for split in SPLITS:
         _tell(split, items[split])
-        _refuse_unusable(split, items[split], rules.task)
+        _refuse_hidden(split, items[split], rules.task)
     _compare(items)
     flip_idx = description.flip_idx if shape else None
     if shape and not flip_idx:
@@ -87,6 +87,8 @@ def _complete(description: Description, images: dict[str, list[str]], rules: Rul
             raise stage.Refused(
                 "labels: rows hold more than boxes, and the task is detect", "a pose recipe takes keypoints"
             )
+        return description
+    if not shape and where == "labels" and not any(_label_texts(description.root, images)):
         return description
     if not shape:
         raise stage.Refused(
@@ -109,15 +111,11 @@ def _complete(description: Description, images: dict[str, list[str]], rules: Rul
 def _guess(description: Description, images: dict[str, list[str]], rules: Rules) -> Description:
     """What the labels of a set without a yaml tell of it."""
     form = guess_form(_label_texts(description.root, images), rules.keypoint_values)
-    if not form:
-        raise _no_labels("train and val", images["train"][0])
+    if not form:  # images alone serve to calibrate, and to compare a model's forms with each other
+        return replace(description, names=("person" if rules.task == "pose" else "object",))
     names = ("person",) if form.classes == 1 else tuple(f"class{number}" for number in range(form.classes))
     flips = FLIP_IDX if form.kpt_shape == (len(FLIP_IDX), 3) else None  # 17 keypoints are COCO's
     return replace(description, names=names, kpt_shape=form.kpt_shape, flip_idx=flips)
-
-
-def _no_labels(split: str, image: str) -> stage.Refused:
-    return stage.Refused(f"{split}: no image has labels", f"labels of {image} would be in {labels_of(image)}")
 
 
 def _label_texts(root: Path, images: dict[str, list[str]]) -> Iterator[str]:
@@ -191,10 +189,14 @@ def _tell(split: str, items: list[Item]) -> None:
         print(f"{split}: {repeated:,} label rows stand there twice; training drops them ({first})", flush=True)
 
 
-def _refuse_unusable(split: str, items: list[Item], task: str) -> None:
-    if not any(item.rows for item in items):
-        raise _no_labels(split, items[0].image)
-    if task == "pose" and not any(item.keypoints for item in items):
+def _refuse_hidden(split: str, items: list[Item], task: str) -> None:
+    rows = sum(item.rows for item in items)
+    if not rows:
+        print(
+            f"{split}: no image has labels; those of {items[0].image} would be in {labels_of(items[0].image)}",
+            flush=True,
+        )
+    if rows and task == "pose" and not any(item.keypoints for item in items):
         raise stage.Refused(f"{split}: all keypoints have visibility 0", "visibility 2 is visible, 1 hidden")
 
 

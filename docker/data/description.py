@@ -11,6 +11,8 @@ import stage
 import yaml
 
 SPLITS = ("train", "val")
+# What both ultralytics 8.2 (data/utils.py IMG_FORMATS) and Pillow's safe decoders read.
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 _USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # Folders of the two splits in a set without a yaml: as ultralytics lays them out, then as Roboflow does.
 _LAYOUTS = (
@@ -62,6 +64,8 @@ def _find_layout(root: Path) -> dict[str, tuple[str, ...]]:
     for layout in _LAYOUTS:
         if all((root / folder).is_dir() for folder in layout.values()):
             return {split: (folder,) for split, folder in layout.items()}
+    if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
+        return dict.fromkeys(SPLITS, (".",))  # a folder of images serves as both
     if not any(root.iterdir()):
         raise stage.Refused("the data set's folder is empty", "DATA= names a data.yaml or the folder of a data set")
     for layout in _LAYOUTS:

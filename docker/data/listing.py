@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import stage
-from description import SPLITS, Description
+from description import SPLITS, SUFFIXES, Description
 
-# What both ultralytics 8.2 (data/utils.py IMG_FORMATS) and Pillow's safe decoders read.
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 _UNREAD = frozenset({".avif", ".dng", ".gif", ".heic", ".heif", ".jxl", ".pfm"})  # images, but not for training
 
 

@@ -21,7 +21,7 @@ import hyperparameters
 import stage
 import torch
 from confinement import confine
-from dataset import read_data
+from dataset import read_data, refuse_unlabelled
 from meter import duration
 from network import read_start, write
 from run import RUNS, Run
@@ -44,6 +44,8 @@ def main(request: Request) -> None:
     data = read_data(request.inputs["manifest"], request.inputs["dataset"])
     if (task == "pose") != bool(data.keypoints):
         raise Refused(f"the recipe trains {task}, and the data set was checked for something else", hint="FORCE=1")
+    for split, pictures in (("train", data.train), ("val", data.val)):
+        refuse_unlabelled(split, pictures)
     start = read_start(task, parameters["model"], request.inputs.get("weights"))
     print(f"{task}: {len(data.train)} images to learn from, {len(data.val)} to validate on", flush=True)
 

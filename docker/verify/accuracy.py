@@ -97,7 +97,7 @@ def accuracy(frames: Sequence[Measured], truth: Sequence[Labelled], sample: Samp
         "score": terms.score,
         "iou": terms.iou,
         "rungs": rows,
-        "kernels": {**kernels(frames), "optimised": {**_worst(frames), **optimised}},
+        "kernels": {**kernels(frames), "optimised": {**worst(frames), **optimised}},
         "keypoints": keypoint_rows(_agreement(frames, rungs[-1][1], base, terms), terms),
         "gates": gates(rows, len(frames), terms),
     }
@@ -157,7 +157,8 @@ def kernels(frames: Sequence[Measured]) -> dict[str, Any]:
     }
 
 
-def _worst(frames: Sequence[Measured]) -> dict[str, Any]:
+def worst(frames: Sequence[Measured]) -> dict[str, Any]:
+    """Return by how many steps, and in what share of the values, the optimised kernels differ from the reference ones."""
     total: list[Difference] = [frame.optimised for frame in frames]
     share = sum(found.values for found in total) / max(sum(found.of for found in total), 1)
     return {"steps": max(found.steps for found in total), "share": round(share, 4)}

@@ -43,8 +43,8 @@ def summary(checks: list[Check], network: Network, firmware: Mapping[str, Any]) 
     """Say in one line whether the model fits, with the figures that decide it, or the first thing that is wrong."""
     wrong = [one for one in checks if one.passes is False]
     if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        return f"does not fit {firmware['name']}: {wrong[0].text}{more}"
+        what = wrong[0].text if len(wrong) == 1 else f"{len(wrong)} violations"
+        return f"does not fit {firmware['name']}: {what}"
     doubtful = any(one.rule == "arena" and one.passes is None for one in checks)
     figures = ", ".join(one.short for one in checks if one.short) or many(network.size, "byte")
     return f"{'may fit' if doubtful else 'fits'} {firmware['name']}: {figures}"
@@ -56,7 +56,7 @@ def check_slot(network: Network, firmware: Mapping[str, Any]) -> list[Check]:
     found, allowed = many(network.size, "byte"), many(slot, "byte")
     fits = network.size <= slot
     text = f"file of {network.size:,} bytes in {slot:,} bytes of flash at 0x{address:X}"
-    hint = "" if fits else "give a smaller network"
+    hint = "" if fits else FULL_INTEGER if floating(network) else "give a smaller network"
     checks = [Check("slot", fits, found, allowed, text if fits else f"{text}: {network.size - slot:,} too many", hint)]
     if address % alignment:
         text = f"address 0x{address:X} is no multiple of {alignment:,}"

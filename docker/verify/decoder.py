@@ -1,9 +1,9 @@
 """From a network's outputs to detections, in the arithmetic of the firmware; or, for comparison, without its roundings.
 
 Every decoder takes the outputs as float32 by role (heads.py), dequantised as the firmware does it: (q - zero point) · scale.
-Sources: SSCMA-Micro ff48a1c core/algorithm/el_algorithm_{yolo_pose,yolo_world,yolov8}.cpp, core/utils/el_nms.cpp; Himax
-tflm_yolov8_pose cvapp_yolov8_pose.cpp. A coordinate below 0 becomes 0: the firmware casts it to an unsigned integer, which Arm
-saturates and C++ leaves open.
+Source: SSCMA-Micro ff48a1c core/algorithm/el_algorithm_{yolo_pose,yolo_world,yolov8}.cpp, core/utils/el_nms.cpp. Himax's apps are
+not followed in how they round, nor in the NMS of the od app. A coordinate below 0 becomes 0: the firmware casts it to an unsigned
+integer, which Arm saturates and C++ leaves open.
 """
 
 from __future__ import annotations

@@ -33,6 +33,11 @@ class Forms:
     onnx: Path | None = None
     float32: Path | None = None
     micro: bool = True  # whether TFLM can run the int8 file
+    fixed_point: bool = True  # how the firmware fits a frame: pictures.stretch
+
+    def fit(self, pixels: Pixels) -> Pixels:
+        """Return a frame [height, width, 3] as the firmware hands it to the network."""
+        return stretch(pixels, self.heads.imgsz, fixed_point=self.fixed_point)
 
     def runners(self) -> dict[str, Callable[[], Runner]]:
         """How to load each form, from the weights down to the device."""
@@ -99,7 +104,7 @@ class Bench:
 
     def measure(self, index: int, pixels: Pixels) -> Measured:
         """Run every form on one image, [height, width, 3]."""
-        image = stretch(pixels, self.forms.heads.imgsz)
+        image = self.forms.fit(pixels)
         results = {name: run(image) for name, run in self.runners.items()}
         height, width = pixels.shape[:2]
         exact_of = next(iter(results))

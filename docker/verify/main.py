@@ -26,7 +26,6 @@ from kernels import Quantised
 from ladder import Decoding, Forms, measure_all
 from metrics import sigmas_of
 from network import Network, read_network
-from pictures import stretch
 from stage import Refused, Request
 
 NOISE_FRAMES = 4  # where there are no images, kernels are compared on noise
@@ -90,6 +89,7 @@ def climb(found: Findings, request: Request) -> None:
         onnx=request.inputs.get("onnx"),
         float32=request.inputs.get("model_float"),
         micro=not problem,
+        fixed_point=request.parameters["firmware"]["input"]["resize"] == "fixed-point",
     )
     found.terms = terms_of(found, request.parameters)
     found.sample = sample_of(found, request)
@@ -162,7 +162,7 @@ def sample_of(found: Findings, request: Request) -> Sample | None:
         found.notes.append("AP was not measured: no images; DATA=data.yaml measures it on its validation split")
         return None
     sample = take(manifest, folder, request.parameters["frames"])
-    if found.heads.keypoints and sample.keypoints != found.heads.keypoints:
+    if found.heads.keypoints and sample.keypoints and sample.keypoints != found.heads.keypoints:
         found.notes.append(
             f"keypoint AP is undefined: the labels have {sample.keypoints} keypoints, the model {found.heads.keypoints}"
         )
@@ -174,7 +174,7 @@ def explain(found: Findings, network: Network, index: int) -> dict[str, Any] | N
     assert found.forms
     size = found.forms.heads.imgsz
     image = found.sample.read(index).pixels if found.sample else noise(size, NOISE_FRAMES)[index]
-    place = first_difference(found.forms.int8, found.forms.int8, network, stretch(image, size))
+    place = first_difference(found.forms.int8, found.forms.int8, network, found.forms.fit(image))
     return place and {**place, "frame": found.sample.name(index) if found.sample else f"noise {index}"}
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from accuracy import accuracy, kernels, output_rows, rungs_of, worst_frames
+from accuracy import accuracy, kernels, output_rows, rungs_of, worst, worst_frames
 from contract import Check, summary
 from decoder import Detection
 from findings import Findings
@@ -72,7 +72,17 @@ def _accuracy(found: Findings) -> dict[str, Any] | None:
     if found.sample and found.frames[0].found:
         measured = accuracy(found.frames, found.truth, found.sample, found.terms)
     else:  # without images or a decoder only the kernels were compared
-        measured = {"source": "noise", "frames": 0, "rungs": [], "gates": [], "kernels": kernels(found.frames)}
+        measured = {
+            "source": "noise",
+            "frames": 0,
+            "of": 0,
+            "people": 0,
+            "score": None,
+            "iou": None,
+            "rungs": [],
+            "keypoints": [],
+        }
+        measured |= {"gates": [], "kernels": {**kernels(found.frames), "optimised": worst(found.frames)}}
     measured["kernels"]["difference"] = found.difference
     return measured
 
@@ -143,8 +153,12 @@ def _verdict(
 
 def _lines(measured: Mapping[str, Any] | None) -> list[str]:
     """The ladder in a line or two: its ends, and how far apart they are."""
-    if measured is None or not measured["rungs"]:
+    if measured is None:
         return []
+    optimised = measured["kernels"]["optimised"]
+    usual = f"TFLite's usual kernels are wrong by up to {optimised['steps']} of 256 steps"
+    if not measured["rungs"]:
+        return [usual]
     first, last = measured["rungs"][0], measured["rungs"][-1]
     lines = []
     for metric, title in (("ap", "keypoint AP"), ("box_ap", "box AP")):
@@ -161,10 +175,8 @@ def _lines(measured: Mapping[str, Any] | None) -> list[str]:
         lines.append(
             f"keypoints   drift {drift['mean']:.2f} px on average, 95 % within {drift['p95']:.2f} px of the input"
         )
-    optimised = measured["kernels"]["optimised"]
     lines.append(f"measured on {measured['frames']} of {measured['of']} frames ({measured['source']})")
-    lines.append(f"TFLite's usual kernels would be wrong by up to {optimised['steps']} of 256 steps")
-    return lines
+    return [*lines, usual]
 
 
 # --- files --------------------------------------------------------------------------------------------------------------------

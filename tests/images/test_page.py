@@ -1,12 +1,13 @@
 """The report's page, as the stage's environment writes it: nothing fetched, nothing unescaped, the same bytes each time.
 
-EDGEWRIGHT_VERIFY_PYTHON names a Python that has what the stage has (matplotlib, jinja2, pillow, numpy).
+Written in the venv, which has the same lock as the images: what engines differ in is tested elsewhere. Seen in Chromium.
 """
 
 from __future__ import annotations
 
+import functools
+import html
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.conftest import ROOT
+from edgewright.config import load_project
+from edgewright.venvs import python_of
+from tests.conftest import ROOT, chromium_or_skip, engine_or_skip
 
-PYTHON = os.environ.get("EDGEWRIGHT_VERIFY_PYTHON", "")
 SCRIPT = """
 import json, sys
 import numpy as np
@@ -30,10 +33,6 @@ sys.stdout.write(page.render(given["report"], pictures))
 """
 Json = dict[str, Any]
 VOID = {"meta", "img", "br"}
-
-pytestmark = pytest.mark.skipif(
-    not PYTHON, reason="EDGEWRIGHT_VERIFY_PYTHON names no Python with the verify stage's packages"
-)
 
 
 class Page(HTMLParser):
@@ -101,6 +100,7 @@ def whole() -> Json:
                      "rungs": [rung("torch", 0.4, 0.1), rung("float", 0.4, None), rung("int8", 0.35, 2.0)],
                      "kernels": {"equal": True, "frames": 4, "values": 1000, "difference": None,
                                  "optimised": {"steps": 27, "share": 0.12}},
+                     "keypoints": [{"name": "<nose>", "seen": 9, "mean": 0.5, "p95": 1.2}],
                      "gates": [{"name": "max_ap_drop", "limit": 0.1, "found": 0.05, "passes": True}]},
         "outputs": [{"name": "cls8", "scale": 0.09, "zero_point": 112, "low": -21.6, "high": 1.35,
                      "seen_low": -20.0, "seen_high": 1.35, "used": 0.93, "saturated": 0.0001, "largest_score": 0.8}],
@@ -108,6 +108,13 @@ def whole() -> Json:
                   "notes": ["rough"]},
         "versions": {"numpy": "1.24.3"},
     }  # fmt: skip
+
+
+@functools.cache
+def python() -> Path:
+    """Return a Python with the stage's packages."""
+    environment = engine_or_skip("venv").prepare(load_project(ROOT).stages["verify"])
+    return python_of(Path(environment.name))
 
 
 def render(folder: Path, report: Json, pictures: int = 2, seed: str = "1") -> str:
@@ -121,7 +128,7 @@ def render(folder: Path, report: Json, pictures: int = 2, seed: str = "1") -> st
     }
     given = json.dumps({"report": report, "pictures": [f"frame <{i}>.jpg" for i in range(pictures)]})
     done = subprocess.run(
-        [PYTHON, "-c", SCRIPT], input=given, capture_output=True, text=True, env=environment, check=False
+        [python(), "-c", SCRIPT], input=given, capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -260,11 +267,11 @@ def without_labels(report: Json) -> None:
 
 def of_noise(report: Json) -> None:
     kernels = {"equal": None, "frames": 0, "values": 0, "difference": None, "optimised": {"steps": 3, "share": 0.1}}
-    report["accuracy"] = {"source": "noise", "frames": 0, "rungs": [], "gates": [], "kernels": kernels}
+    report["accuracy"] = {"source": "noise", "frames": 0, "rungs": [], "gates": [], "kernels": kernels, "keypoints": []}
 
 
 def of_boxes(report: Json) -> None:
-    report["model"]["keypoints"] = 0
+    report["model"]["keypoints"], report["accuracy"]["keypoints"] = 0, []
     for row in report["accuracy"]["rungs"]:
         row |= {"ap": None, "ap50": None}
         if row["agreement"]:
@@ -296,3 +303,51 @@ def test_what_is_not_known_is_left_out(
     assert not_there not in text
     assert "None" not in text
     assert "<img" not in text
+
+
+# --- in a browser -------------------------------------------------------------------------------------------------------------
+
+# A window of Chromium is at least 500 pixels wide, a frame in it can be as narrow as a phone.
+AROUND = """<title></title><script>onmessage = message => { document.title = message.data; };</script>
+<iframe src="page.html" style="border: 0; width: %dpx; height: 1200px"></iframe>"""
+# Runs in the page and tells the frame's owner what it finds. The page's own policy lets no script run: it is taken out first.
+PROBE = """<script>addEventListener("load", () => {
+  const root = document.documentElement, style = getComputedStyle(document.body);
+  const wide = [...document.querySelectorAll("body *")].filter(element =>
+    element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"));
+  const small = [...document.querySelectorAll("svg text")].filter(text => text.getBoundingClientRect().width)
+    .map(text => text.getBoundingClientRect().height);
+  parent.postMessage(JSON.stringify({width: innerWidth, scroll: root.scrollWidth, ground: style.backgroundColor, ink: style.color,
+    wide: wide.map(element => element.outerHTML.slice(0, 80)), images: [...document.images].every(image => image.naturalWidth),
+    letters: Math.min(...small)}), "*");
+})</script>"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_page_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(
+    text: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", PROBE, text), encoding="utf-8")
+    (tmp_path / "around.html").write_text(AROUND % width)
+    words = [f"--window-size={width + 100},1300", "--virtual-time-budget=5000"]
+    words += [f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"]
+    found = chromium_or_skip(tmp_path, *words, "--dump-dom", (tmp_path / "around.html").as_uri())
+    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", found)[1]))  # type: ignore[index]
+    assert seen["width"] == width
+    assert seen["scroll"] <= width, seen["wide"]
+    assert seen["wide"] == []
+    assert seen["images"]
+    assert seen["letters"] >= 11, "letters of charts, in pixels of the screen"
+    ground, ink = (sum(map(int, re.findall(r"\d+", seen[name])[:3])) / 3 for name in ("ground", "ink"))
+    assert abs(ground - ink) > 150
+    assert (ground > ink) == (scheme == "light")
+
+
+def test_a_page_shows_something(text: str, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    picture = tmp_path / "page.png"
+    chromium_or_skip(tmp_path, "--window-size=800,1600", f"--screenshot={picture}", (tmp_path / "page.html").as_uri())
+    with Image.open(picture) as seen:
+        assert len(seen.convert("RGB").getcolors(1 << 24) or []) > 100

@@ -150,10 +150,6 @@ def _no_val(data: Path) -> None:
     shutil.rmtree(data / "images" / "val")
 
 
-def _unlabelled(data: Path) -> None:
-    shutil.rmtree(data / "labels")
-
-
 def _broken_image(data: Path) -> None:
     path = next((data / "images" / "train").iterdir())
     path.write_bytes(path.read_bytes()[:1000])
@@ -188,7 +184,6 @@ def _outside(data: Path) -> None:
     ("spoil", "message"),
     [
         (_no_val, "images/val: no validation images"),
-        (_unlabelled, "no image has labels"),
         (_broken_image, "truncated or damaged"),
         (_outside_its_range, "8 classes; pose firmware knows 1"),
         (_without_visibility, "data.yaml: 2 numbers for a keypoint"),

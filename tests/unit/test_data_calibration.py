@@ -18,6 +18,8 @@ def test_stretch_takes_the_pixel_that_the_firmware_takes(data: SimpleNamespace) 
     # el_cv.cpp in fixed point: 640 / 192 is 218453 of 65536, and three times that is a little less than 10.
     for (row, column), (from_row, from_column) in {(0, 0): (0, 0), (2, 3): (5, 9), (191, 191): (477, 636)}.items():
         assert (fitted[row, column] == pixels[from_row, from_column]).all()
+    # The Grove's frames are fitted in steps of a float: three times 3.3333333 is 10.
+    assert (data.pictures.stretch(pixels, 192, fixed_point=False)[0, 3] == pixels[0, 10]).all()
 
 
 def test_letterbox_keeps_the_aspect_ratio(data: SimpleNamespace) -> None:

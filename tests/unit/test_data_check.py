@@ -137,8 +137,6 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "link to a file": (_link_image, r"images/train/1.png: a link that leads outside"),
     "link to a folder": (_link_folder, r"images/train/more: a link that leads outside"),
     "no val": (_without("images/val"), r"images/val: no validation images"),
-    "no labels": (_without("labels"), r"no image has labels"),
-    "no val labels": (_without("labels/val"), r"val: no image has labels"),
     "hidden": (lambda r: make_set(r, row=ROW.replace(" 2", " 0")), r"train: all keypoints have visibility 0"),
     "two classes": (lambda r: make_set(r, row="1" + ROW[1:]), r"labels: 2 classes; pose firmware knows 1"),
     "boxes only": (lambda r: make_set(r, row=ROW[:17]), r"labels: no keypoints, and the task is pose"),
@@ -235,3 +233,26 @@ def test_a_refused_set_leaves_nothing_behind(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert re.fullmatch(r"error: images/train/1.png: truncated.*\n hint: .*\n", done.stderr)
     assert [path.name for path in (tmp_path / "run/data").iterdir()] == ["request.json"]
+
+
+@pytest.mark.parametrize("labels", ["labels", "labels/val"])
+def test_images_without_labels_are_taken_and_that_is_said(tmp_path: Path, labels: str) -> None:
+    make_set(tmp_path / "dataset")
+    shutil.rmtree(tmp_path / "dataset" / labels)
+    done = run_stage(tmp_path, {"dataset": "dataset"})
+    assert done.returncode == 0, done.stderr
+    assert "val: no image has labels; those of images/val/3.png would be in labels/val/3.txt" in done.stdout
+    manifest = json.loads((tmp_path / "run/data/manifest.json").read_text())
+    assert manifest["totals"]["val"]["rows"] == 0
+    assert manifest["names"] == ["person"]
+
+
+def test_a_folder_of_images_alone_is_both_splits(tmp_path: Path) -> None:
+    make_set(tmp_path / "set", train=2, val=2)
+    (tmp_path / "dataset").mkdir()
+    for image in (tmp_path / "set").rglob("*.png"):
+        shutil.copy(image, tmp_path / "dataset")
+    done = run_stage(tmp_path, {"dataset": "dataset"})
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "run/data/manifest.json").read_text())
+    assert [entry["image"] for entry in manifest["splits"]["val"]] == ["0.png", "1.png", "2.png", "3.png"]

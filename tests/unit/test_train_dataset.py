@@ -78,3 +78,17 @@ def test_labels_that_changed_since_the_check_are_refused(train: SimpleNamespace,
     file.write_text("0 0.5 0.5 0.4 0.8\n")
     with pytest.raises(train.stage.Refused, match=r"a.txt: changed since it was checked: 11 columns expected"):
         train.dataset.read_labels(file, keypoints=2)
+
+
+def test_nothing_is_learnt_from_images_without_labels(train: SimpleNamespace, tmp_path: Path) -> None:
+    labelled, empty = tmp_path / "a.txt", tmp_path / "b.txt"
+    labelled.write_text(LABEL)
+    empty.touch()
+    image = tmp_path / "a.jpg"
+    train.dataset.refuse_unlabelled(
+        "val", [train.dataset.Picture(image, empty), train.dataset.Picture(image, labelled)]
+    )
+    with pytest.raises(train.stage.Refused, match=r"val: no image has labels, such as a\.jpg"):
+        train.dataset.refuse_unlabelled(
+            "val", [train.dataset.Picture(image, empty), train.dataset.Picture(image, None)]
+        )

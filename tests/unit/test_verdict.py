@@ -47,10 +47,10 @@ def test_a_model_that_does_not_fit_ends_with_7_however_often_it_is_asked(
         walk = build(plan_of(toy, "0123456789"), here, volume)
         with pytest.raises(DoesNotFit) as refusal:
             verdict.require(walk)
-        assert str(refusal.value) == "model.tflite does not run on judged (judged-1): 11 of 10 bytes"
+        assert str(refusal.value) == "model.tflite does not run on judged: 11 of 10 bytes"
         assert refusal.value.hint == "less text"
         assert refusal.value.exit_code == 7
-        assert "✗ 11 of 10 bytes" in capsys.readouterr().out
+        assert "judge    ✗ does not fit" in capsys.readouterr().out
     assert here.runs == ["first", "second", "judge"], "a verdict is a result like any other"
 
 

@@ -75,7 +75,8 @@ if "half" in text:
     sys.exit(2)
 limit = request["parameters"]["firmware"]["slot_bytes"]
 wrong = [{"text": f"{len(text)} of {limit} bytes", "hint": "less text"}] if len(text) > limit else []
-verdict = {"state": "fails" if wrong else "passes", "summary": "fits board-1", "violations": wrong, "lines": ["AP 0.5"]}
+verdict = {"state": "fails" if wrong else "passes", "summary": "does not fit" if wrong else "fits board-1"}
+verdict |= {"violations": wrong, "lines": ["AP 0.5"]}
 verdict |= {"warnings": [{"text": "odd", "hint": "even"}], "partial": [], "notes": []}
 (out / "report.json").write_text(json.dumps({"verdict": verdict, "model": {"name": "model.tflite"}}))
 """

@@ -1,0 +1,195 @@
+"""What verify says of files that are none of ours, on both boards; and of a run that something stops halfway."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.config import load_project
+from edgewright.engine import Engine
+from tests.conftest import ROOT, Workspace, first_engine
+
+FITS, WRONG_INPUT, DOES_NOT_FIT = 0, 2, 7
+HIMAX = "yolov8n-pose_192_full_integer_quant"
+ESP, GROVE = "esp32s3", "grove-vision-ai-v2"
+FIRMWARES = load_project(ROOT).firmwares
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return first_engine()
+
+
+@pytest.fixture(scope="module")
+def models(workspace: Workspace, engine: Engine, assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of files that people have: the vendor's, our float one, one cut short, one that is none."""
+    folder = tmp_path_factory.mktemp("models")
+    for path in (assets / "himax").glob("*.tflite"):
+        shutil.copy(path, folder)
+    whole = (folder / f"{HIMAX}.tflite").read_bytes()
+    (folder / "truncated.tflite").write_bytes(whole[: len(whole) // 3])
+    shutil.copy(next((assets / "coco8-pose" / "images" / "val").iterdir()), folder / "photo.tflite")
+    weights = assets / "weights" / "yolov8n-pose-recovered.pt"
+    bundle = workspace.deploy(ESP, engine=engine.name, imgsz=64, weights=weights, name="verify-float")
+    steps = {step["stage"]: step for step in json.loads((bundle / "manifest.json").read_text())["steps"]}
+    (exported,) = (workspace.root / "build").glob(f"export-{steps['export']['key'][:12]}")
+    shutil.copy(exported / "model_float32.tflite", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("device", "file", "code", "words"),
+    [
+        (ESP, HIMAX, FITS, ["arena 528 of 1,024 KiB, 11 of 24 operators, 7 outputs", "AP was not measured: no images"]),
+        (ESP, f"{HIMAX}_vela", DOES_NOT_FIT, ["compiled by Vela (ETHOS_U ×4)", "give the file from before Vela"]),
+        (ESP, "model_float32", DOES_NOT_FIT, ["✗ input is float32", "give the full-integer file"]),
+        (ESP, "truncated", WRONG_INPUT, ["truncated or damaged TFLite file", "copy it again"]),
+        (ESP, "photo", WRONG_INPUT, ["not a TFLite file"]),
+        (GROVE, HIMAX, FITS, ["arena 295 of 1,110 KiB", "TRANSPOSE ×4", "AP was not measured: no images"]),
+        (GROVE, f"{HIMAX}_vela", FITS, ["TRANSPOSE ×4", "give the file from before Vela, and it is measured"]),
+        (GROVE, "model_float32", WRONG_INPUT, ["its input is not int8"]),
+        (GROVE, "truncated", WRONG_INPUT, ["truncated or damaged TFLite file", "copy it again"]),
+    ],
+)
+def test_what_is_said_of_anybodys_file(
+    workspace: Workspace, engine: Engine, models: Path, device: str, file: str, code: int, words: list[str]
+) -> None:
+    found, text = workspace.run("verify", device=device, engine=engine.name, model=models / f"{file}.tflite")
+    assert found == code, text
+    assert "Traceback" not in text
+    assert [word for word in words if word not in text] == [], text
+    assert len([line for line in text.splitlines() if line.startswith("error: ")]) == (code != FITS)
+    assert workspace.left_over() == []
+
+
+@pytest.mark.parametrize(
+    ("firmware", "code", "words"),
+    [
+        ("esp32s3-sscma-2.x", FITS, ["grid units", "keypoints"]),
+        ("grove-vision-ai-v2-sscma-2.x", FITS, ["keypoints"]),
+        ("grove-vision-ai-v2-sscma-2024-01", FITS, []),
+        ("grove-vision-ai-v2-himax-pose", DOES_NOT_FIT, ["IMGSZ=256"]),
+        ("grove-vision-ai-v2-himax-od", DOES_NOT_FIT, ["FIRMWARE="]),
+    ],
+)
+def test_what_other_firmware_makes_of_the_vendors_pose_model(
+    workspace: Workspace, engine: Engine, models: Path, firmware: str, code: int, words: list[str]
+) -> None:
+    options = {"firmware": firmware, "model": models / f"{HIMAX}.tflite", "engine": engine.name}
+    found, text = workspace.run("verify", device=FIRMWARES[firmware].device, **options)
+    assert found == code, text
+    assert [word for word in words if word not in text] == [], text
+
+
+# --- measured -----------------------------------------------------------------------------------------------------------------
+
+
+def report_of(text: str, workspace: Workspace) -> dict[str, Any]:
+    """Read the report.json beside the page that a command has named."""
+    page = next(line.split()[-1] for line in text.splitlines() if line.strip().startswith("report: "))
+    found: dict[str, Any] = json.loads((workspace.root / page).with_suffix(".json").read_text())
+    return found
+
+
+def test_a_foreign_file_is_compared_with_the_weights_it_was_made_from(
+    workspace: Workspace, engine: Engine, assets: Path, models: Path
+) -> None:
+    weights = assets / "weights" / "yolov8n-pose-recovered.pt"
+    options = {"model": models / f"{HIMAX}.tflite", "weights": weights, "data": assets / "coco8-pose"}
+    code, text = workspace.run("verify", device=ESP, engine=engine.name, **options)
+    assert code == FITS, text
+    found = report_of(text, workspace)
+    assert [rung["name"] for rung in found["accuracy"]["rungs"]] == ["torch", "decoder", "int8", "device"]
+    first, *_, last = found["accuracy"]["rungs"]
+    assert first["box_ap50"] > 0.5
+    assert last["agreement"]["matched"] > 0
+    assert last["agreement"]["keypoint_drift_px"]["p95"] < 20
+    kernels = found["accuracy"]["kernels"]
+    assert kernels["equal"] is True
+    assert kernels["optimised"]["steps"] > 4, "the kernels that everybody measures with are not the device's"
+    # Four frames move AP more than any gate allows: said, not judged.
+    assert "max_ap_drop = 0.1 was not checked: 4 frames are too few" in text
+
+
+def test_a_gate_that_is_missed_fails_the_deployment(
+    workspace: Workspace, engine: Engine, assets: Path, tmp_path: Path
+) -> None:
+    recipe = workspace.root / "configs" / "recipes" / "strict.toml"
+    text = (workspace.root / "configs" / "recipes" / "figures-pose.toml").read_text().partition("[verify.gates]")[0]
+    recipe.write_text(text + "[verify.gates]\nmax_keypoint_drift_px = 0.01\n")
+    data = many_frames(assets, tmp_path / "set")
+    weights = assets / "weights" / "yolov8n-pose-recovered.pt"
+    options = {"recipe": "strict", "weights": weights, "data": data, "imgsz": 96}
+    code, said = workspace.run("deploy", device=ESP, engine=engine.name, **options)
+    assert code == DOES_NOT_FIT, said
+    assert "max_keypoint_drift_px" in said
+    assert "is above the recipe's 0.01" in said
+    assert report_of(said, workspace)["verdict"]["state"] == "fails"
+    assert not list((workspace.root / "dist").glob("strict-*"))
+
+
+def many_frames(assets: Path, folder: Path, copies: int = 8) -> Path:
+    """Write a set whose validation split has each image of coco8-pose several times: 32 frames."""
+    shutil.copytree(assets / "coco8-pose", folder, ignore=shutil.ignore_patterns("*.cache"))
+    for image in sorted((folder / "images" / "val").iterdir()):
+        labels = folder / "labels" / "val" / f"{image.stem}.txt"
+        for number in range(copies - 1):
+            shutil.copy(image, image.with_stem(f"{image.stem}-{number}"))
+            shutil.copy(labels, labels.with_stem(f"{image.stem}-{number}"))
+    return folder
+
+
+def test_a_frame_that_breaks_in_the_middle_leaves_a_report_marked_as_partial(
+    workspace: Workspace, engine: Engine, assets: Path, models: Path, tmp_path: Path
+) -> None:
+    data = many_frames(assets, tmp_path / "set", copies=16)
+    last = sorted((data / "images" / "val").iterdir())[-1]
+    options = {"model": models / f"{HIMAX}.tflite", "data": data, "engine": engine.name, "name": "partial"}
+    process = workspace.start("verify", device=ESP, **options)
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("verify") and "frames" in line and last.stat().st_size > 1000:
+            with last.open("r+b") as file:  # the same file: it may be mounted
+                file.truncate(1000)
+    text = "".join(lines)
+    assert process.wait() == WRONG_INPUT, text
+    assert f"{last.name}: truncated or damaged" in text
+    page = Path(next(line.split("partial: ")[1].strip() for line in lines if "partial: " in line))
+    assert "partial" in page.read_text()
+    found = json.loads(page.with_name("report.json").read_text())
+    assert found["verdict"]["state"] == "partial"
+    assert 0 < found["accuracy"]["frames"] < found["accuracy"]["of"]
+    assert workspace.left_over() == []
+
+
+@pytest.mark.parametrize("spoil", [lambda data: shutil.rmtree(data / "labels"), lambda data: flatten(data)])
+def test_images_without_labels_give_drift_and_no_ap(
+    workspace: Workspace, engine: Engine, assets: Path, models: Path, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    data = tmp_path / "set"
+    shutil.copytree(assets / "coco8-pose", data)
+    spoil(data)
+    weights = assets / "weights" / "yolov8n-pose-recovered.pt"
+    options = {"model": models / f"{HIMAX}.tflite", "data": data, "weights": weights, "engine": engine.name}
+    code, text = workspace.run("verify", device=ESP, **options)
+    assert code == FITS, text
+    assert "nothing is labelled in the" in text
+    assert "AP is undefined" in text
+    rungs = report_of(text, workspace)["accuracy"]["rungs"]
+    assert all(rung["ap"] is None and rung["box_ap"] is None for rung in rungs)
+    assert rungs[-1]["agreement"]["keypoint_drift_px"]["mean"] > 0
+
+
+def flatten(data: Path) -> None:
+    """Turn a data set into a folder of images and nothing else."""
+    for image in [*(data / "images").rglob("*.jpg")]:
+        shutil.move(image, data)
+    for folder in ("images", "labels"):
+        shutil.rmtree(data / folder)
