@@ -153,6 +153,8 @@ def kernels(frames: Sequence[Measured]) -> dict[str, Any]:
         "equal": all(not found.values for found in compared) if compared else None,
         "frames": len(compared),
         "values": sum(found.of for found in compared),
+        "different": sum(found.values for found in compared),
+        "steps": max((found.steps for found in compared), default=0),
         "difference": None,
     }
 

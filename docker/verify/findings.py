@@ -31,7 +31,8 @@ class Findings:
     sample: Sample | None = None
     frames: list[Measured] = field(default_factory=list)
     truth: list[Labelled] = field(default_factory=list)
-    difference: Mapping[str, Any] | None = None  # the first tensor in which the kernels part
+    difference: Mapping[str, Any] | None = None  # where the kernels part first, or first without a known reason
+    explored: int = 0  # frames on which that was looked for
     partial: list[str] = field(default_factory=list)  # what should have been measured and was not
     notes: list[str] = field(default_factory=list)  # what could not be measured with what was given
 

@@ -112,6 +112,15 @@ def interpreter(file: Path, resolver: str, *, every_tensor: bool = False) -> Any
     return found
 
 
+def obstacle(file: Path) -> str:
+    """Say why TFLite's reference kernels cannot run an int8 file, in one line, or nothing."""
+    try:
+        interpreter(file, "BUILTIN_REF").invoke()
+    except (RuntimeError, ValueError) as problem:
+        return " ".join(str(problem).split())[:200]
+    return ""
+
+
 def float_runner(file: Path, roles: tuple[str, ...]) -> Runner:
     """A float32 .tflite with TFLite's own kernels, without XNNPACK."""
     lite = interpreter(file, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")

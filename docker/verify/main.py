@@ -10,15 +10,17 @@ A model that does not fit is a result, not an error: report.json says so, with e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import kernels
 import report
 import stage
 from acceptance import claim, side
 from accuracy import Terms, check_gates
 from arena import measure
 from contract import check
-from difference import first_difference
+from difference import as_row, origins
 from findings import Findings
 from frames import Sample, noise, take
 from heads import Heads, recognise
@@ -27,8 +29,10 @@ from ladder import Decoding, Forms, measure_all
 from metrics import sigmas_of
 from network import Network, read_network
 from stage import Refused, Request
+from weights import read_weights
 
 NOISE_FRAMES = 4  # where there are no images, kernels are compared on noise
+FRAMES_EXPLORED = 8  # of those on which kernels differ: each takes a second, and half a GB
 # Thresholds in percent where the firmware decodes no such outputs and only kernels are compared: those of most firmware.
 SCORE, IOU = 50, 45
 
@@ -78,6 +82,11 @@ def climb(found: Findings, request: Request) -> None:
     if obstacle or not found.heads:
         found.notes.append(f"accuracy was not measured: {obstacle}")
         return
+    if problem := kernels.obstacle(source):
+        found.partial.append(f"TFLite cannot run it: {problem}")
+        return
+    if weights := request.inputs.get("weights"):
+        check_weights(weights, found.heads)
     problem = (found.arena if source == found.file else measure(source.read_bytes(), network, "reference")).problem
     if problem:
         found.partial.append(f"the device's own kernels cannot run it: {problem}")
@@ -85,7 +94,7 @@ def climb(found: Findings, request: Request) -> None:
         heads=found.heads,
         quantised=quantised_of(network, found.heads),
         int8=source,
-        weights=request.inputs.get("weights"),
+        weights=weights,
         onnx=request.inputs.get("onnx"),
         float32=request.inputs.get("model_float"),
         micro=not problem,
@@ -100,8 +109,8 @@ def climb(found: Findings, request: Request) -> None:
         if found.sample:
             found.truth.append(found.sample.read(measured.index))
         found.frames.append(measured)
-        if measured.device and measured.device.values and not found.difference:
-            found.difference = explain(found, network, measured.index)
+        if measured.device and measured.device.values:
+            explain(found, network, measured.index)
 
 
 def why_not(network: Network, heads: Heads | None) -> str:
@@ -113,6 +122,18 @@ def why_not(network: Network, heads: Heads | None) -> str:
     if any(tensor.type != "int8" or len(tensor.scales) != 1 for tensor in (*network.inputs, *network.outputs)):
         return "inputs and outputs are not int8 with one scale each"
     return ""
+
+
+def check_weights(path: Path, heads: Heads) -> None:
+    """Refuse weights of another network than the model's: there would be nothing to compare."""
+    weights = read_weights(path)
+    theirs = (weights.task, len(weights.names), weights.kpt_shape[0] if weights.kpt_shape else 0)
+    if theirs != (heads.task, heads.classes, heads.keypoints):
+        described = [
+            f"{task}, {classes} classes, {points} keypoints"
+            for task, classes, points in (theirs, (heads.task, heads.classes, heads.keypoints))
+        ]
+        raise Refused(f"{path}: {described[0]}; the model has {described[1]}", "give the weights that it was made from")
 
 
 def quantised_of(network: Network, heads: Heads) -> Quantised:
@@ -169,13 +190,19 @@ def sample_of(found: Findings, request: Request) -> Sample | None:
     return sample
 
 
-def explain(found: Findings, network: Network, index: int) -> dict[str, Any] | None:
-    """Find the first tensor in which TFLM and the reference kernels part, on the frame where they did."""
+def explain(found: Findings, network: Network, index: int) -> None:
+    """Find out where TFLM and the reference kernels part on a frame; keep the first place, or the first that nothing explains."""
     assert found.forms
+    known = found.difference and found.difference["explained"]
+    if found.explored >= FRAMES_EXPLORED or (found.difference and not known):
+        return
+    found.explored += 1
     size = found.forms.heads.imgsz
     image = found.sample.read(index).pixels if found.sample else noise(size, NOISE_FRAMES)[index]
-    place = first_difference(found.forms.int8, found.forms.int8, network, found.forms.fit(image))
-    return place and {**place, "frame": found.sample.name(index) if found.sample else f"noise {index}"}
+    places = origins(found.forms.int8, found.forms.int8, network, found.forms.fit(image))
+    first = next((place for place in places if not place.explained), None) or (places[0] if places else None)
+    if first and not (known and first.explained):
+        found.difference = as_row(first, found.sample.name(index) if found.sample else f"noise {index}")
 
 
 if __name__ == "__main__":
