@@ -148,7 +148,7 @@ def _keep(stage: Stage, folder: Path, volume: Path) -> None:
         target.mkdir(parents=True)
         for path in made:
             os.replace(path, target / path.name)
-        log.say(stage.name, f"partial: {target / made[-1].name}", "yellow")
+        log.say(stage.name, f"unfinished: {target / made[-1].name}", "yellow")
 
 
 def _publish(record: Record, folder: Path, volume: Path) -> None:

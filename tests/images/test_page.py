@@ -224,7 +224,7 @@ def test_the_step_that_costs_most_is_marked(text: str) -> None:
         ("passes", True, "Passes"),
         ("fails", False, "Does not fit"),
         ("fails", True, "Does not pass"),
-        ("partial", None, "Passes in part"),
+        ("partial", None, "Partial: not all was measured"),
     ],
 )
 def test_the_verdict_comes_first(folder: Path, state: str, contract: bool | None, words: str) -> None:

@@ -70,8 +70,8 @@ def test_what_is_said_of_anybodys_file(
 @pytest.mark.parametrize(
     ("firmware", "code", "words"),
     [
-        ("esp32s3-sscma-2.x", FITS, ["grid units", "keypoints"]),
-        ("grove-vision-ai-v2-sscma-2.x", FITS, ["keypoints"]),
+        ("esp32s3-sscma-2.x", FITS, ["grid cells", "never sends keypoints"]),
+        ("grove-vision-ai-v2-sscma-2.x", FITS, ["swaps scale and zero point"]),
         ("grove-vision-ai-v2-sscma-2024-01", FITS, []),
         ("grove-vision-ai-v2-himax-pose", DOES_NOT_FIT, ["IMGSZ=256"]),
         ("grove-vision-ai-v2-himax-od", DOES_NOT_FIT, ["FIRMWARE="]),
@@ -161,8 +161,8 @@ def test_a_frame_that_breaks_in_the_middle_leaves_a_report_marked_as_partial(
     text = "".join(lines)
     assert process.wait() == WRONG_INPUT, text
     assert f"{last.name}: truncated or damaged" in text
-    page = Path(next(line.split("partial: ")[1].strip() for line in lines if "partial: " in line))
-    assert "partial" in page.read_text()
+    page = Path(next(line.split("unfinished: ")[1].strip() for line in lines if "unfinished: " in line))
+    assert "Partial: not all was measured" in page.read_text()
     found = json.loads(page.with_name("report.json").read_text())
     assert found["verdict"]["state"] == "partial"
     assert 0 < found["accuracy"]["frames"] < found["accuracy"]["of"]
