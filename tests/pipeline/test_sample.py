@@ -40,8 +40,28 @@ def test_the_sample_is_learnt(sample: Workspace) -> None:
 
 def test_the_bundle_is_whole(sample: Workspace) -> None:
     bundle = sample.root / "dist" / "figures-pose-esp32s3-0.1.0"
-    assert {path.name for path in bundle.iterdir()} == {"SHA256SUMS", "labels.txt", "manifest.json", "model.tflite"}
+    report = {"report.html", "report.json"}
+    assert {path.name for path in bundle.iterdir()} == {
+        "SHA256SUMS",
+        "labels.txt",
+        "manifest.json",
+        "model.tflite",
+        *report,
+    }
     assert (bundle / "labels.txt").read_text() == "person\n"
+
+
+def test_the_device_is_as_good_as_the_weights(sample: Workspace) -> None:
+    found = json.loads((sample.root / "dist" / "figures-pose-esp32s3-0.1.0" / "report.json").read_text())
+    assert found["verdict"]["state"] == "passes"
+    rungs = {rung["name"]: rung for rung in found["accuracy"]["rungs"]}
+    assert list(rungs) == ["torch", "decoder", "onnx", "float", "int8", "device"]
+    assert rungs["torch"]["ap50"] >= AP50_WANTED
+    assert rungs["device"]["ap"] >= rungs["torch"]["ap"] - 0.05
+    # Up to int8 nothing is lost but in the last bits, and all of that at the decoder's rounding.
+    assert rungs["onnx"]["ap"] == pytest.approx(rungs["decoder"]["ap"], abs=1e-3)
+    assert rungs["float"]["ap"] == pytest.approx(rungs["decoder"]["ap"], abs=1e-3)
+    assert [gate["passes"] for gate in found["accuracy"]["gates"]] == [True, True]
 
 
 def test_the_other_board_shares_every_step_but_its_own(sample: Workspace, best_engine: Engine) -> None:
@@ -55,7 +75,8 @@ def test_the_other_board_shares_every_step_but_its_own(sample: Workspace, best_e
 def test_a_second_run_does_nothing_and_says_why(sample: Workspace, best_engine: Engine) -> None:
     code, text = sample.run("deploy", device="esp32s3", engine=best_engine.name)
     assert code == 0
-    assert [line.split()[0] for line in text.splitlines() if "up to date" in line] == ["data", "train", "export"]
+    steps = [line.split()[0] for line in text.splitlines() if "up to date" in line]
+    assert steps == ["data", "train", "export", "verify"]
     assert "nothing to do" in text
 
 
