@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Json = dict[str, Any]
-VERDICTS = {"passes": ("✓", "Passes"), "fails": ("✗", "Does not pass"), "partial": ("!", "Partial: not all was measured")}
+VERDICTS = {
+    "passes": ("✓", "Passes"),
+    "fails": ("✗", "Does not pass"),
+    "partial": ("!", "Partial: not all was measured"),
+}
 MARKS = {True: ("✓", "passes", "good"), False: ("✗", "fails", "bad"), None: ("!", "warning", "warn")}
 SECTIONS: Json = {
     "contract": [], "arena": None, "accuracy": None, "outputs": [], "speed": None, "versions": {}, "files": {}

@@ -26,11 +26,19 @@ def manifest(bundle: Path) -> dict[str, object]:
     return found
 
 
+def without_proof(workspace: Workspace, device: str) -> str:
+    """Describe a board of which nothing is verified, whose image, 7 GB, would be built with podman as well; return its name."""
+    for folder in ("devices", "firmwares"):
+        for path in (workspace.root / "configs" / folder).glob(f"{device}*.toml"):
+            text = path.read_text().replace(', "verify"]', "]").replace(f'"{device}', '"unverified')
+            path.with_name(path.name.replace(device, "unverified")).write_text(text)
+    return "unverified"
+
+
 def test_vela_gives_the_bytes_that_the_vendor_published(workspace: Workspace, engine: Engine, assets: Path) -> None:
     model = assets / "himax" / f"{HIMAX}.tflite"
-    bundle = workspace.deploy(
-        "grove-vision-ai-v2", model=model, engine=engine.name, name=f"himax-{engine.name}", force=1
-    )
+    device = without_proof(workspace, "grove-vision-ai-v2")
+    bundle = workspace.deploy(device, model=model, engine=engine.name, name=f"himax-{engine.name}", force=1)
     assert sha256(bundle / "model.tflite") == HIMAX_COMPILED
     assert sha256(bundle / "model.tflite") == sha256(assets / "himax" / f"{HIMAX}_vela.tflite")
     assert manifest(bundle)["engine"] == {
@@ -60,7 +68,7 @@ def test_real_weights_give_the_same_model_in_every_engine(
     )
     assert (bundle / "labels.txt").read_text() == "person\n"
     steps = {step["stage"]: step for step in manifest(bundle)["steps"]}  # type: ignore[attr-defined]
-    assert list(steps) == ["data", "export"] + (["vela"] if device != "esp32s3" else [])
+    assert list(steps) == ["data", "export", *(["vela"] if device != "esp32s3" else []), "verify"]
     digest = int8_of_engine.setdefault(device, steps["export"]["outputs"]["model"])
     assert steps["export"]["outputs"]["model"] == digest
     assert digest == int8_of_engine[next(iter(int8_of_engine))], "both boards take the same int8 file"
