@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,6 +123,11 @@ def chromium_or_skip(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+def _hear_ctrl_c() -> None:
+    """A shell has what it runs in the background ignore Ctrl-C, and children inherit that; a user's command does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Workspace:
     """A copy of the project to build in, and its commands as a user gives them."""
 
@@ -139,7 +145,14 @@ class Workspace:
         """Start an Invoke task, as the Makefile would."""
         words = [f"--{name}={value}" for name, value in options.items()]
         argv = [sys.executable, "-m", "invoke", command, *words]
-        return subprocess.Popen(argv, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            argv,
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_hear_ctrl_c,
+        )
 
     def run(self, command: str, **options: object) -> tuple[int, str]:
         """Run an Invoke task; return its exit code and what it printed."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tflite import BuiltinOperator, Model
 
 from edgewright.config import load_project
 from edgewright.engine import Engine
@@ -84,6 +85,47 @@ def test_what_other_firmware_makes_of_the_vendors_pose_model(
     found, text = workspace.run("verify", device=FIRMWARES[firmware].device, **options)
     assert found == code, text
     assert [word for word in words if word not in text] == [], text
+
+
+def test_a_network_that_needs_more_memory_than_the_board_has_is_told_what_would_fit(
+    workspace: Workspace, engine: Engine, assets: Path
+) -> None:
+    weights = assets / "weights" / "yolov8n-pose-recovered.pt"
+    options = {"weights": weights, "data": assets / "coco8-pose", "imgsz": 320, "name": "large"}
+    code, text = workspace.run("deploy", device=ESP, engine=engine.name, **options)
+    assert code == DOES_NOT_FIT, text
+    assert "error: model_int8.tflite does not run on esp32s3: arena 1,334,144 of 1,048,576 bytes" in text
+    assert " hint: IMGSZ=256 needs about" in text
+    assert "keypoint AP" in text, "how good it would be is known all the same"
+    assert not list((workspace.root / "dist").glob("large-*"))
+
+
+def with_another_operator(content: bytes, name: str, other: str) -> bytes:
+    """Make one operator of a TFLite file another, which takes the same inputs."""
+    changed, model = bytearray(content), Model.GetRootAs(content, 0)
+    old, new = getattr(BuiltinOperator, name), getattr(BuiltinOperator, other)
+    for index in range(model.OperatorCodesLength()):
+        code = model.OperatorCodes(index)
+        if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) == old:
+            # Fields of the table OperatorCode (schema.fbs), by their place in its vtable: old code, version, code.
+            for slot, value, size in ((4, new, 1), (8, 1, 4), (10, new, 4)):
+                if offset := code._tab.Offset(slot):
+                    at = code._tab.Pos + offset
+                    changed[at : at + size] = value.to_bytes(size, "little")
+    return bytes(changed)
+
+
+def test_an_operator_that_the_devices_interpreter_lacks_is_named_and_the_rest_is_measured(
+    workspace: Workspace, engine: Engine, assets: Path, models: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "clipped.tflite"
+    model.write_bytes(with_another_operator((models / f"{HIMAX}.tflite").read_bytes(), "LOGISTIC", "RELU_N1_TO_1"))
+    options = {"model": model, "data": assets / "coco8-pose", "engine": engine.name}
+    code, text = workspace.run("verify", device=ESP, **options)
+    assert code == DOES_NOT_FIT, text
+    assert "clipped.tflite does not run on esp32s3: operator RELU_N1_TO_1 ×71 is not registered" in text
+    assert "the device's own kernels cannot run it: TFLM has no kernel for RELU_N1_TO_1" in text
+    assert [rung["name"] for rung in report_of(text, workspace)["accuracy"]["rungs"]] == ["int8"]
 
 
 # --- measured -----------------------------------------------------------------------------------------------------------------
