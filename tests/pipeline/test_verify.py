@@ -36,7 +36,8 @@ def models(workspace: Workspace, engine: Engine, assets: Path, tmp_path_factory:
     (folder / "truncated.tflite").write_bytes(whole[: len(whole) // 3])
     shutil.copy(next((assets / "coco8-pose" / "images" / "val").iterdir()), folder / "photo.tflite")
     weights = assets / "weights" / "yolov8n-pose-recovered.pt"
-    bundle = workspace.deploy(ESP, engine=engine.name, imgsz=64, weights=weights, name="verify-float")
+    data = assets / "coco8-pose"
+    bundle = workspace.deploy(ESP, engine=engine.name, imgsz=64, weights=weights, data=data, name="verify-float")
     steps = {step["stage"]: step for step in json.loads((bundle / "manifest.json").read_text())["steps"]}
     (exported,) = (workspace.root / "build").glob(f"export-{steps['export']['key'][:12]}")
     shutil.copy(exported / "model_float32.tflite", folder)
@@ -175,8 +176,8 @@ def test_a_gate_that_is_missed_fails_the_deployment(
     assert not list((workspace.root / "dist").glob("strict-*"))
 
 
-def many_frames(assets: Path, folder: Path, copies: int = 8) -> Path:
-    """Write a set whose validation split has each image of coco8-pose several times: 32 frames."""
+def many_frames(assets: Path, folder: Path, copies: int = 4) -> Path:
+    """Write a set whose validation split has each image of coco8-pose several times: 16 frames, if not asked for more."""
     shutil.copytree(assets / "coco8-pose", folder, ignore=shutil.ignore_patterns("*.cache"))
     for image in sorted((folder / "images" / "val").iterdir()):
         labels = folder / "labels" / "val" / f"{image.stem}.txt"
@@ -189,7 +190,7 @@ def many_frames(assets: Path, folder: Path, copies: int = 8) -> Path:
 def test_a_frame_that_breaks_in_the_middle_leaves_a_report_marked_as_partial(
     workspace: Workspace, engine: Engine, assets: Path, models: Path, tmp_path: Path
 ) -> None:
-    data = many_frames(assets, tmp_path / "set", copies=16)
+    data = many_frames(assets, tmp_path / "set", copies=8)
     last = sorted((data / "images" / "val").iterdir())[-1]
     options = {"model": models / f"{HIMAX}.tflite", "data": data, "engine": engine.name, "name": "partial"}
     process = workspace.start("verify", device=ESP, **options)
