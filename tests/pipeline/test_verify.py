@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,9 @@ def test_a_network_that_needs_more_memory_than_the_board_has_is_told_what_would_
     options = {"weights": weights, "data": assets / "coco8-pose", "imgsz": 320, "name": "large"}
     code, text = workspace.run("deploy", device=ESP, engine=engine.name, **options)
     assert code == DOES_NOT_FIT, text
-    assert "error: model_int8.tflite does not run on esp32s3: arena 1,334,144 of 1,048,576 bytes" in text
+    assert re.search(
+        r"error: model_int8\.tflite does not run on esp32s3: arena 1,\d{3},\d{3} of 1,048,576 bytes", text
+    ), text
     assert " hint: IMGSZ=256 needs about" in text
     assert "keypoint AP" in text, "how good it would be is known all the same"
     assert not list((workspace.root / "dist").glob("large-*"))

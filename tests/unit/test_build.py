@@ -160,7 +160,15 @@ def start(toy: Path) -> subprocess.Popen[str]:
     here = Path(__file__).resolve()
     env = {**os.environ, "PYTHONPATH": f"{here.parents[2]}:{here.parent}"}
     argv = [sys.executable, "-c", RUN, os.fspath(toy)]
-    return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
+    return subprocess.Popen(
+        argv,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def slow(toy: Path) -> None:
