@@ -13,6 +13,7 @@ from invoke import Context, task
 
 from edgewright import bundle, engines, log, options, proc, show, verdict
 from edgewright.build import Build, build, status
+from edgewright.cache import Store
 from edgewright.config import load_project
 from edgewright.containers import Container
 from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
@@ -21,6 +22,7 @@ from edgewright.plan import Plan, make_plan
 ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
 RECIPE = "figures-pose"  # what is built when no RECIPE= says otherwise
+UNUSED_DAYS = 30  # how long the cache keeps a step that nobody takes from it
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -64,7 +66,8 @@ def _plan(raw: dict[str, str]) -> Plan:
 def _build(raw: dict[str, str]) -> Build:
     plan = _plan(raw)
     force, offline = options.flag("force", raw["force"]), options.flag("offline", raw["offline"])
-    return build(plan, engines.choose(ROOT, raw["engine"]), VOLUME, offline=offline, force=force)
+    repeat = options.flag("verify_cache", raw["verify_cache"])
+    return build(plan, engines.choose(ROOT, raw["engine"]), VOLUME, offline=offline, force=force, repeat=repeat)
 
 
 @command(*options.HELP)
@@ -150,11 +153,20 @@ def bench(raw: dict[str, str]) -> None:
 
 
 @command()
-def clean(_: dict[str, str]) -> None:
-    """Remove build/ and dist/; environments stay."""
+def cache(_: dict[str, str]) -> None:
+    """Say what the cache of finished steps holds, and where it is."""
+    show.cache(Store.of_user())
+
+
+@command("cache")
+def clean(raw: dict[str, str]) -> None:
+    """Remove build/ and dist/; with --cache 1, from the cache what nobody has used for 30 days. Environments stay."""
     from edgewright.build import clean
 
+    sweeps = options.flag("cache", raw["cache"])
     clean(VOLUME, DIST)
+    if sweeps:
+        show.swept(Store.of_user().sweep(UNUSED_DAYS))
 
 
 @command("names")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from edgewright import assets, digest, log, records
+from edgewright.cache import Entry, Store
 from edgewright.config import Asset
 from edgewright.engine import Engine, Environment
 from edgewright.environments import exclusively
-from edgewright.execute import execute
+from edgewright.execute import RUN, execute, publish, repeat
 from edgewright.plan import Output, Plan, Source, Step
 from edgewright.records import Record
 
@@ -25,6 +26,7 @@ class State:
     step: Step
     record: Record | None
     reason: str
+    cached: Entry | None = None  # what another workspace has made of it
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Build:
     volume: Path
     offline: bool = False
     force: bool = False
+    repeat: bool = False  # run what is up to date once more, and compare
+    store: Store = field(default_factory=Store.of_user)
     done: dict[str, Record] = field(default_factory=dict)
     digests: dict[Path, str] = field(default_factory=dict)
 
@@ -78,9 +82,13 @@ class Build:
         found = records.find(self.volume, step.stage.name, digest.of_value(facts))
         if found and self.force:
             return State(step, None, "FORCE=1")
-        if found:
-            problem = found.problem(self.volume)
-            return State(step, None if problem else found, problem)
+        problem = found.problem(self.volume) if found else ""
+        if found and not problem:
+            return State(step, found, "")
+        if (entry := self.store.find(digest.of_value(facts))) and not self.force:
+            return State(step, None, problem, entry)
+        if problem:
+            return State(step, None, problem)
         before = self.last().get(step.stage.name)
         return State(step, None, records.difference(before.facts, facts) if before else "never run")
 
@@ -91,16 +99,40 @@ class Build:
         facts = self.facts(step, environment)
         name = records.folder_of(stage.name, digest.of_value(facts))
         text = "another run is at this step; waiting for it"
-        with exclusively(name, self.volume / "locks", speaker=stage.name, text=text):
+        with exclusively(name, self.store.locks, speaker=stage.name, text=text):
             state = self.state(step, environment)
+            record = state.record or self._restore(state)
             if state.record:
                 log.say(stage.name, "up to date", "dim")
-                record = state.record
-            else:
-                log.say(stage.name, f"runs: {state.reason}")
-                paths = {role: self.path(source) for role, source in self.sources(step).items()}
-                record = execute(self.engine, environment, self.volume, step, paths, facts)
+            if record is None:
+                log.say(stage.name, f"runs: {'its copy in the cache is damaged' if state.cached else state.reason}")
+                record = execute(self.engine, environment, self.volume, step, self._paths(step), facts)
+                self.store.save(record, self.volume / record.folder)
+            elif self.repeat:
+                repeat(self.engine, environment, self.volume, step, self._paths(step), record)
+            if state.record and not self.store.find(record.key):
+                self.store.save(record, self.volume / record.folder)
         self.done[stage.name] = record
+        return record
+
+    def _paths(self, step: Step) -> dict[str, Path]:
+        return {role: self.path(source) for role, source in self.sources(step).items()}
+
+    def _restore(self, state: State) -> Record | None:
+        """Copy a step from the cache into the volume, if it is there and whole."""
+        if not state.cached:
+            return None
+        record = state.cached.record
+        folder = self.volume / RUN / record.folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            if not self.store.restore(state.cached, folder):
+                return None
+            publish(record, folder, self.volume)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        log.say(record.stage, f"from the cache: {record.folder}{state.reason and f', as {state.reason}'}", "dim")
         return record
 
     # --- what was -----------------------------------------------------------------------------------------------------------
@@ -131,7 +163,7 @@ def status(build: Build) -> list[State]:
     """Return each step's state without running anything. What follows a step that would run cannot be known yet."""
     states: list[State] = []
     for step in build.plan.steps:
-        waits = next((s.step.stage.name for s in states if s.record is None and _depends(step, s.step)), None)
+        waits = next((s.step.stage.name for s in states if not (s.record or s.cached) and _depends(step, s.step)), None)
         environment = build.engine.find(step.stage)
         if waits:
             states.append(State(step, None, f"after {waits}"))
@@ -139,16 +171,18 @@ def status(build: Build) -> list[State]:
             states.append(State(step, None, "its environment is not built yet"))
         else:
             states.append(build.state(step, environment))
-            if record := states[-1].record:
+            if record := states[-1].record or (states[-1].cached and states[-1].cached.record):
                 build.done[step.stage.name] = record
     return states
 
 
-def build(plan: Plan, engine: Engine, volume: Path, *, offline: bool = False, force: bool = False) -> Build:
+def build(
+    plan: Plan, engine: Engine, volume: Path, *, offline: bool = False, force: bool = False, repeat: bool = False
+) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
     os.umask(0o022)  # if root starts a container, it runs as somebody else, who has to read what is made here
     volume.mkdir(parents=True, exist_ok=True)
-    walk = Build(plan, engine, volume, offline, force)
+    walk = Build(plan, engine, volume, offline, force, repeat)
     for step in plan.steps:
         walk.run(step)
     walk.remember()

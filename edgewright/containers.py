@@ -165,6 +165,15 @@ class Container:
             for path in [folder, *folder.rglob("*")]:
                 os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
 
+    def sweep(self, job: Job) -> str:
+        """End containers of this step: whoever started one is gone, for it would have the step's lock."""
+        named = ["--all", "--filter", f"name=^{job.name.rpartition('-')[0]}-", "--format", "{{.Names}}"]
+        code, text = proc.capture([self.program, "ps", *named])
+        names = text.split() if code == 0 else []
+        if names:
+            proc.capture([self.program, "rm", "--force", *names])
+        return ", ".join(names)
+
     def stop(self, job: Job) -> None:
         """End the job's container: ending the client alone would leave it running."""
         proc.capture([self.program, "kill", job.name])

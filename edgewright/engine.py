@@ -102,6 +102,9 @@ class Engine(Protocol):
     def argv(self, environment: Environment, job: Job) -> list[str]:
         """Return the command line that runs `job`. Pure."""
 
+    def sweep(self, job: Job) -> str:
+        """End what an earlier run of this step, itself killed, has left running, and name it; its lock is held."""
+
     def stop(self, job: Job) -> None:
         """End what `argv`'s command started outside its own process group."""
 

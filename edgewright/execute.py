@@ -6,17 +6,20 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgewright import digest, log, records
+from edgewright.cache import LOG
 from edgewright.config import Stage
 from edgewright.engine import Engine, Environment, Job, Mount
-from edgewright.errors import EdgewrightError, EngineMissing, OutputMissing, StageFailed, WrongInput
+from edgewright.errors import EdgewrightError, EngineMissing, HashDiffers, OutputMissing, StageFailed, WrongInput
 from edgewright.plan import Step
 from edgewright.records import Record
 
+RUN, DIFFERS = "run", "differs"  # folders on the volume: runs that go on, and repeated ones that came out otherwise
 PARTIAL = "partial"  # folder on the volume: what runs that came to no end have left to look at
 REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
 # How docker and podman say that no GPU (or no container toolkit) is there.
@@ -37,36 +40,74 @@ def execute(
     It works in `run/<step>` on the volume; that folder gets its final name when every output is there and hashed, and is removed if
     anything goes wrong. The log stays in either case.
     """
-    key = digest.of_value(facts)
-    own = Path("run", records.folder_of(step.stage.name, key))
-    folder = volume / own
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
-    folder.mkdir(parents=True)
-    try:
-        started = time.monotonic()
-        mounts = _lay_out(engine, volume, own, step, paths)
-        job = Job(
-            name=f"edgewright-{own.name}-{os.getpid()}",
-            volume=volume,
-            folder=own.as_posix(),
-            request=(own / "request.json").as_posix(),
-            mounts=mounts,
-            limits=step.stage.limits,
-            gpu=bool(step.parameters.get("gpu")),
-        )
-        engine.take(folder)
-        _call(engine, environment, job)
-        record = Record(step.stage.name, key, facts, _outputs(step.stage, folder))
-        _publish(record, folder, volume)
-    except BaseException as problem:
-        if isinstance(problem, WrongInput):
-            _keep(step.stage, folder, volume)
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    key, started = digest.of_value(facts), time.monotonic()
+    with _working(step.stage, key, volume) as folder:
+        outputs = _run(engine, environment, volume, folder, step, paths)
+        record = Record(step.stage.name, key, facts, outputs)
+        publish(record, folder, volume)
     main = next(iter(record.outputs.values()))
     seconds = time.monotonic() - started
     log.say(step.stage.name, f"✓ {record.folder}/{main['path']}  {log.size(main['bytes'])}  {seconds:.1f} s", "green")
     return record
+
+
+def repeat(
+    engine: Engine, environment: Environment, volume: Path, step: Step, paths: Mapping[str, Path], record: Record
+) -> None:
+    """Run a finished step once more and compare every output; raise HashDiffers where one is not what it was, and keep both."""
+    stage = step.stage
+    with _working(stage, record.key, volume) as folder:
+        outputs = _run(engine, environment, volume, folder, step, paths)
+        different = [
+            role for role in record.outputs if outputs.get(role, {}).get("sha256") != record.outputs[role]["sha256"]
+        ]
+        if different:
+            kept = volume / DIFFERS / folder.name
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.parent.mkdir(exist_ok=True)
+            os.replace(folder, kept)
+            name = record.outputs[different[0]]["path"]
+            raise HashDiffers(
+                f"{stage.name}: run again, {name} differs from what was recorded",
+                f"cmp {volume / record.folder / name} {kept / name}",
+            )
+    log.say(stage.name, f"✓ run again: the same {len(record.outputs)} outputs", "green")
+
+
+@contextmanager
+def _working(stage: Stage, key: str, volume: Path) -> Iterator[Path]:
+    """Give an empty folder for one run, and remove what is still in it afterwards."""
+    folder = volume / RUN / records.folder_of(stage.name, key)
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except WrongInput:
+        _keep(stage, folder, volume)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(
+    engine: Engine, environment: Environment, volume: Path, folder: Path, step: Step, paths: Mapping[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """Lay out the folder, run the stage in it, and return its outputs, hashed."""
+    own = folder.relative_to(volume)
+    job = Job(
+        name=f"edgewright-{own.name}-{os.getpid()}",
+        volume=volume,
+        folder=own.as_posix(),
+        request=(own / "request.json").as_posix(),
+        mounts=_lay_out(engine, volume, own, step, paths),
+        limits=step.stage.limits,
+        gpu=bool(step.parameters.get("gpu")),
+    )
+    if ended := engine.sweep(job):
+        log.say(step.stage.name, f"ended what a killed run had left running: {ended}", "yellow")
+    engine.take(folder)
+    _call(engine, environment, job)
+    return _outputs(step.stage, folder)
 
 
 def _lay_out(engine: Engine, volume: Path, own: Path, step: Step, paths: Mapping[str, Path]) -> tuple[Mount, ...]:
@@ -151,12 +192,13 @@ def _keep(stage: Stage, folder: Path, volume: Path) -> None:
         log.say(stage.name, f"unfinished: {target / made[-1].name}", "yellow")
 
 
-def _publish(record: Record, folder: Path, volume: Path) -> None:
+def publish(record: Record, folder: Path, volume: Path) -> None:
     """Drop what only the run needed, add the record and the log, and give the folder its final name."""
     for leftover in ("inputs", "tmp"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     records.write(folder, record)
-    os.replace(_log_path(folder), folder / "log.txt")
+    if _log_path(folder).exists():
+        os.replace(_log_path(folder), folder / LOG)
     final = volume / record.folder
     shutil.rmtree(final, ignore_errors=True)  # outputs that no longer were what its record said
     os.replace(folder, final)

@@ -31,6 +31,7 @@ HELP: Mapping[str, str] = {
     "name": "the bundle's name (default: the recipe's)",
     "engine": "docker, podman or venv (default: the first that answers)",
     "force": "1: run every step again",
+    "verify_cache": "1: run what is up to date once more, and compare every output",
     "offline": "1: download nothing",
 }
 

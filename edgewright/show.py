@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgewright import digest, log, options
 from edgewright.build import Build, State
+from edgewright.cache import Size, Store
 from edgewright.config import Project, shown
 from edgewright.plan import Plan
 
@@ -22,7 +23,8 @@ COMMANDS = (
     ("base", "", "make the base image here, with mmdebstrap"),
     ("lock", "[UPGRADE=1]", "resolve the requirements again and rewrite the locks"),
     ("bench", "WEIGHTS=… DATA=…", "the export against stock `yolo export`; MODEL=…: verify on one core and all"),
-    ("clean", "", "remove build/ and dist/"),
+    ("cache", "", "what the cache of finished steps holds; all workspaces share it"),
+    ("clean", "[CACHE=1]", "remove build/ and dist/; from the cache what was unused for 30 days"),
 )
 
 
@@ -66,10 +68,23 @@ def plan(states: Sequence[State], made: Plan) -> None:
     for state in states:
         if state.record:
             log.say(state.step.stage.name, "up to date", "dim")
+        elif state.cached:
+            log.say(state.step.stage.name, "will be copied from the cache", "dim")
         else:
             log.say(state.step.stage.name, f"will run: {state.reason}")
     if not made.steps:
         log.say("", "no step: the file given is bundled as it is")
+
+
+def cache(store: Store) -> None:
+    """Print where the cache is, and how much it holds."""
+    size = store.size()
+    log.say("cache", f"{shown(store.folder)}: {size.steps} steps, {size.files} files, {log.size(size.bytes)}")
+
+
+def swept(gone: Size) -> None:
+    """Print what a sweep has removed."""
+    log.say("cache", f"swept: {gone.steps} steps, {gone.files} files, {log.size(gone.bytes)}")
 
 
 def bundle(folder: Path, written: bool, walk: Build) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -104,6 +105,19 @@ class Venv:
     def take(self, folder: Path) -> None:
         """Make the step's temporary folder; in a container that is a tmpfs."""
         (folder / "tmp").mkdir()
+
+    def sweep(self, job: Job) -> str:
+        """End processes that were started with this step's request in this volume: whoever started them is gone."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if job.request.encode() in words and (process / "cwd").resolve() == job.volume.resolve():
+                    os.kill(int(process.name), signal.SIGKILL)
+                    found.append(f"process {process.name}")
+            except OSError:
+                continue  # it has ended, or is somebody else's
+        return ", ".join(found)
 
     def stop(self, job: Job) -> None:
         """Nothing to do: the step is a process of ours and ends with its group."""

@@ -151,6 +151,8 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # Each workspace has a cache of its own, or the first test would leave the others nothing to do.
+            env={**os.environ, "EDGEWRIGHT_STORE": str(self.root / "store")},
             preexec_fn=_hear_ctrl_c,
         )
 

@@ -10,6 +10,13 @@ from toy_project import Here, make_toy
 from edgewright.config import Project, load_project
 
 
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of this test's own cache of steps."""
+    monkeypatch.setenv("EDGEWRIGHT_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
     """Return the root of a toy project."""

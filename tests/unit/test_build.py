@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,8 +72,11 @@ def test_going_back_to_earlier_parameters_finds_the_earlier_result(toy: Path, he
     assert len(here.runs) == 4
 
 
+@pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize("harm", ["changed", "removed", "record"])
-def test_an_output_that_is_not_as_recorded_is_made_again(project: Project, here: Here, volume: Path, harm: str) -> None:
+def test_an_output_that_is_not_as_recorded_is_made_good(
+    project: Project, here: Here, volume: Path, store: Path, harm: str, cached: bool
+) -> None:
     walk = build(plan_of(project), here, volume)
     path = walk.path(walk.plan.model)
     if harm == "changed":
@@ -81,9 +85,11 @@ def test_an_output_that_is_not_as_recorded_is_made_again(project: Project, here:
         path.unlink()
     else:
         path.with_name("record.json").write_text("{")
+    if not cached:
+        shutil.rmtree(store)
     again = build(plan_of(project), here, volume)
     assert again.path(again.plan.model).read_text() == "ab"
-    assert here.runs == ["first", "second", "second"]
+    assert here.runs == ["first", "second"] + ["second"] * (not cached)
 
 
 @pytest.mark.parametrize(

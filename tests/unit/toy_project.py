@@ -130,6 +130,9 @@ class Here:
         self.runs.append(environment.stage.name)
         return [environment.name, os.fspath(environment.stage.folder / "main.py"), job.request]
 
+    def sweep(self, job: Job) -> str:
+        return ""
+
     def stop(self, job: Job) -> None:
         pass
 
