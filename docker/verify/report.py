@@ -24,7 +24,7 @@ from findings import Findings
 from overlay import draw
 from page import Picture, render
 from speed import speed
-from stage import Request
+from stage import Refused, Request
 
 SCHEMA = 1
 PACKAGES = ("tflite-micro", "tensorflow", "onnxruntime", "torch", "ultralytics", "numpy", "pycocotools")
@@ -199,7 +199,10 @@ def draw_pairs(found: Findings, count: int, skeleton: Sequence[Sequence[int]]) -
     ends = "float" if rungs[0][1] == "reference" else "reference kernels", rungs[-1][0]
     pictures = []
     for pair in worst_frames(found.frames, found.terms, count):
-        pixels = found.sample.read(pair.index).pixels
+        try:
+            pixels = found.sample.read(pair.index).pixels
+        except Refused:  # what stopped the run may have taken this frame, too
+            continue
 
         def drawn(detections: Sequence[Detection], pixels: Any = pixels) -> Any:
             return draw(pixels, detections, [(a, b) for a, b in skeleton], found.names)
