@@ -23,7 +23,6 @@ TITLES = {
     "int8": "TFLite, int8, reference kernels",
     "device": "TFLM, int8: the device's own kernels",
 }
-FLOAT = ("torch", "onnx", "float")  # forms that are not quantised, the best first
 GATES = ("max_ap_drop", "max_keypoint_drift_px")
 GATE_FRAMES = 16  # below, one object more or less moves AP by more than any gate allows
 
