@@ -32,6 +32,7 @@ from edgewright.records import Record
 SCHEMA = 1
 BLOCK = 1 << 20
 LOG = "log.txt"
+WRITING_S = 3600  # longer than any step takes to be saved
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -41,6 +42,16 @@ class Entry:
 
     record: Record
     files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the store holds of one stage: steps, bytes of their files, and when the last one was made or taken (seconds, epoch)."""
+
+    stage: str
+    steps: int
+    bytes: int
+    last: float
 
 
 @dataclass(frozen=True)
@@ -157,19 +168,35 @@ class Store:
         steps = sum(1 for _ in (self.folder / "actions").glob("[!.]*.json"))
         return Size(steps, len(content), sum(path.stat().st_size for path in content))
 
+    def use(self) -> list[Use]:
+        """Return what is held of each stage, the largest first. Files that several steps share count for each."""
+        found: dict[str, Use] = {}
+        for path in (self.folder / "actions").glob("[!.]*.json"):
+            if entry := self.find(path.stem):
+                paths = [self._content(total) for total in {*entry.files.values()}]
+                total = sum(path.stat().st_size for path in paths if path.exists())
+                stage = entry.record.stage
+                before = found.get(stage, Use(stage, 0, 0, 0.0))
+                last = max(before.last, path.stat().st_mtime)
+                found[stage] = Use(stage, before.steps + 1, before.bytes + total, last)
+        return sorted(found.values(), key=lambda use: -use.bytes)
+
     def sweep(self, days: float) -> Size:
         """Remove steps that were of no use for so many days, content that none refers to, and what killed runs have left."""
         before, oldest = self.size(), time.time() - days * 86400
         needed: set[str] = set()
-        for path in (self.folder / "actions").glob("*"):
-            entry = None if path.name.startswith(".") else self.find(path.stem)
+        for path in (self.folder / "actions").glob("[!.]*.json"):
+            entry = self.find(path.stem)
             if entry is None or path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
             else:
                 needed |= set(entry.files.values())
-        for path in (self.folder / "content").glob("*/*"):
-            if path.name not in needed:
-                path.unlink(missing_ok=True)
+        # Another run may be saving: what it writes has no name yet, or no entry.
+        recent = time.time() - WRITING_S
+        for path in (*(self.folder / "actions").glob(".*"), *(self.folder / "content").glob("*/*")):
+            with contextlib.suppress(FileNotFoundError):
+                if path.name not in needed and path.stat().st_ctime < recent:
+                    path.unlink()
         shutil.rmtree(self.folder / "quarantine", ignore_errors=True)
         after = self.size()
         return Size(before.steps - after.steps, before.files - after.files, before.bytes - after.bytes)

@@ -133,6 +133,8 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        # Each workspace has a cache of its own, or the first test would leave the others nothing to do.
+        self.store = root / "store"
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=-1, check=True
         )
@@ -143,7 +145,7 @@ class Workspace:
 
     def start(self, command: str, **options: object) -> subprocess.Popen[str]:
         """Start an Invoke task, as the Makefile would."""
-        words = [f"--{name}={value}" for name, value in options.items()]
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         argv = [sys.executable, "-m", "invoke", command, *words]
         return subprocess.Popen(
             argv,
@@ -151,8 +153,7 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # Each workspace has a cache of its own, or the first test would leave the others nothing to do.
-            env={**os.environ, "EDGEWRIGHT_STORE": str(self.root / "store")},
+            env={**os.environ, "EDGEWRIGHT_STORE": str(self.store)},
             preexec_fn=_hear_ctrl_c,
         )
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from toy_project import Here
 
-from edgewright import cache
+from edgewright import build as building
+from edgewright import cache, execute, records
 from edgewright.build import Build, build, status
 from edgewright.cache import Store
 from edgewright.config import Project, load_project
-from edgewright.errors import HashDiffers
+from edgewright.errors import HashDiffers, StageFailed, full_disk_as_error
 from edgewright.plan import Options, Plan, make_plan
 
 
@@ -139,14 +140,32 @@ def test_a_repeated_run_that_gives_something_else_keeps_both(toy: Path, tmp_path
     assert Path(one).read_text() == before != Path(other).read_text()
 
 
-def test_a_sweep_leaves_what_is_of_use(plan: Plan, here: Here, tmp_path: Path, store: Path) -> None:
+def test_the_use_of_each_stage_is_known(plan: Plan, here: Here, tmp_path: Path, store: Path) -> None:
+    before = time.time() - 5
+    build(plan, here, tmp_path / "one")
+    old = time.time() - 40 * 86400
+    for path in (store / "actions").iterdir():
+        os.utime(path, (old, old))
+    assert {round(use.last) for use in Store(store).use()} == {round(old)}
+    build(plan, here, tmp_path / "two")  # takes both steps from there
+    found = Store(store).use()
+    assert sorted((use.stage, use.steps) for use in found) == [("first", 1), ("second", 1)]
+    assert all(use.last >= before and use.bytes for use in found)
+
+
+def test_a_sweep_leaves_what_is_of_use(
+    plan: Plan, here: Here, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(plan, here, tmp_path / "one")
     kept, size = Store(store), Store(store).size()
     assert size.steps == 2
     (store / "content" / "ab").mkdir(exist_ok=True)
     (store / "content" / "ab" / "ab00").write_text("nobody's")
     (store / "content" / "ab" / ".half").write_text("half")
+    assert kept.sweep(days=30).files == 0, "another run may be about to name it"
+    monkeypatch.setattr(cache, "WRITING_S", -1)
     assert kept.sweep(days=30).files == 1
+    assert not list(store.rglob(".?*"))
     assert kept.size() == size
     old = time.time() - 40 * 86400
     for path in (store / "actions").iterdir():
@@ -184,21 +203,23 @@ def killed(toy: Path, volume: Path, where: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "execute._lay_out",  # before the stage
-        "execute._call",  # as it starts
-        "execute._outputs",  # after it
-        "records.write",  # between outputs and record
-        "build.publish",  # … and folder
-        "execute.publish",
-        "cache._copy",  # while it is kept
-        "Store._writing",  # …
-        "cache.asdict",  # all content there, no entry yet
-    ],
-)
-def test_wherever_a_run_is_killed_the_next_one_is_right(toy: Path, tmp_path: Path, store: Path, where: str) -> None:
+PHASES = [
+    "execute._lay_out",  # before the stage
+    "execute._call",  # as it starts
+    "execute._outputs",  # after it
+    "records.write",  # between outputs and record
+    "build.publish",  # … and folder
+    "execute.publish",
+    "cache._copy",  # while it is kept, or copied back
+    "Store._writing",  # …
+    "cache.asdict",  # all content there, no entry yet
+]
+
+
+@pytest.mark.parametrize("where", PHASES)
+def test_wherever_a_run_is_killed_the_next_one_is_right(
+    toy: Path, tmp_path: Path, store: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     volume, here, plan = tmp_path / "one", Here(toy), plan_of(load_project(toy))
     if where == "build.publish":  # while it is copied back
         build(plan, here, tmp_path / "other")
@@ -210,5 +231,31 @@ def test_wherever_a_run_is_killed_the_next_one_is_right(toy: Path, tmp_path: Pat
     walk = build(plan, here, tmp_path / "another")
     assert walk.path(walk.plan.model).read_text() == "ab"
     assert len(here.runs) == runs, "all that was finished is in the cache"
+    monkeypatch.setattr(cache, "WRITING_S", -1)
     Store(store).sweep(days=30)
     assert not list(store.rglob(".?*")), "nothing half-written is left"
+
+
+@pytest.mark.parametrize("where", [*PHASES, "restoring"])
+def test_wherever_the_disk_is_full_it_is_said_and_the_next_run_is_right(
+    plan: Plan, here: Here, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = tmp_path / "one"
+    if where in ("build.publish", "restoring"):
+        build(plan, here, tmp_path / "other")
+    module, _, name = where.replace("restoring", "cache._copy").partition(".")
+    owners = {"execute": execute, "cache": cache, "records": records, "build": building, "Store": Store}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owners[module], name, full)
+        if module in ("cache", "Store") and where != "restoring":  # what is finished is finished
+            build(plan, here, volume)
+        else:
+            with pytest.raises(StageFailed, match="the disk is full at /somewhere"), full_disk_as_error():
+                build(plan, here, volume)
+    assert not [path for path in (volume / "run").iterdir() if path.is_dir()]
+    walk = build(plan, here, volume)
+    assert walk.path(walk.plan.model).read_text() == "ab"
