@@ -4,13 +4,13 @@ SHELL := /bin/sh
 PYTHON ?= python3
 INV := .venv/bin/inv
 
-TASKS := deploy verify report plan devices doctor environments base lock bench cache clean help
+TASKS := deploy verify reproduce report plan devices doctor environments base lock bench cache clean help
 # What was set on the command line, except what make and the shell use themselves.
 GIVEN := $(filter-out MAKEFLAGS PYTHON SHELL V,$(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $(v))),$(v))))
 lower = $(shell printf %s '$1' | tr A-Z_ a-z-)
 quote = '$(subst ','\'',$1)'
 FLAGS = $(foreach v,$(GIVEN),$(if $($(v)),--$(call lower,$(v))=$(call quote,$($(v)))))
-OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE UPGRADE CACHE
+OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE UPGRADE CACHE AGAINST IMAGES
 UNKNOWN := $(filter-out $(OPTIONS),$(GIVEN))
 
 .PHONY: $(TASKS) test

@@ -11,8 +11,9 @@ from typing import Any
 
 from invoke import Context, task
 
-from edgewright import bundle, engines, log, options, proc, show, verdict
-from edgewright.build import Build, build, status
+from edgewright import bundle, engines, log, options, proc, rootfs, show, verdict
+from edgewright import reproduce as reproducing
+from edgewright.build import Build, complete, status
 from edgewright.cache import Store
 from edgewright.config import load_project
 from edgewright.containers import Container
@@ -49,7 +50,7 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
             *(inspect.Parameter(n, positional, default="") for n in names),
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        texts = {name: options.HELP[name] for name in names if name in options.HELP}
+        texts = {name: text for name, text in {**options.HELP, **options.OWN}.items() if name in names}
         return task(help=texts, auto_shortflags=False, name=body.__name__.rstrip("_"))(run)
 
     return decorate
@@ -63,11 +64,16 @@ def _plan(raw: dict[str, str]) -> Plan:
     return make_plan(project, device, project.pick("recipe", raw["recipe"] or RECIPE), options.parse(project, raw))
 
 
-def _build(raw: dict[str, str]) -> Build:
+def _walk(raw: dict[str, str]) -> Build:
     plan = _plan(raw)
-    force, offline = options.flag("force", raw["force"]), options.flag("offline", raw["offline"])
-    repeat = options.flag("verify_cache", raw["verify_cache"])
-    return build(plan, engines.choose(ROOT, raw["engine"]), VOLUME, offline=offline, force=force, repeat=repeat)
+    flags = {name: options.flag(name, raw[name]) for name in ("offline", "force", "verify_cache")}
+    return Build(
+        plan, engines.choose(ROOT, raw["engine"]), VOLUME, flags["offline"], flags["force"], flags["verify_cache"]
+    )
+
+
+def _build(raw: dict[str, str]) -> Build:
+    return complete(_walk(raw))
 
 
 @command(*options.HELP)
@@ -84,17 +90,29 @@ def verify(raw: dict[str, str]) -> None:
     verdict.require(_build(raw))
 
 
+@command(*options.HELP, "against", "images")
+def reproduce(raw: dict[str, str]) -> None:
+    """Build everything twice from nothing, the second time under other conditions, and compare every byte."""
+    walk = _walk(raw)
+    images = options.flag("images", raw["images"])
+    stages = [step.stage for step in walk.plan.steps]
+    other = engines.another(ROOT, walk.engine, stages, raw["against"])
+    show.digests(reproducing.reproduce(load_project(ROOT), walk, other))
+    if images and isinstance(walk.engine, Container):
+        show.contents(rootfs.compare(walk.engine, stages))
+
+
 @command(*options.HELP)
 def report(raw: dict[str, str]) -> None:
     """Open the report of the last verification."""
-    verdict.open_page(Build(_plan(raw), engines.choose(ROOT, raw["engine"]), VOLUME))
+    verdict.open_page(_walk(raw))
 
 
 @command(*options.HELP)
 def plan(raw: dict[str, str]) -> None:
     """Say what would run, and why; run nothing."""
-    made, force = _plan(raw), options.flag("force", raw["force"])
-    show.plan(status(Build(made, engines.choose(ROOT, raw["engine"]), VOLUME, force=force)), made)
+    walk = _walk(raw)
+    show.plan(status(walk), walk.plan)
 
 
 @command()

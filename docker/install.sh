@@ -30,5 +30,6 @@ build)
     "$env/bin/python" -m pip wheel --no-deps --no-build-isolation --no-cache-dir --require-hashes -r "$2" -w "$3"
     ;;
 esac
-# With a read-only root nothing can be cached later. compileall fails on files that are no valid Python (test data): no harm.
-"$env/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$env/lib" >/dev/null || true
+# With a read-only root nothing can be cached later. -f: venv itself has compiled pip, with time stamps. compileall fails on files that
+# are no valid Python (test data): no harm.
+"$env/bin/python" -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$env/lib" >/dev/null || true

@@ -12,9 +12,9 @@ from typing import Any
 from edgewright import assets, digest, log, records
 from edgewright.cache import Entry, Store
 from edgewright.config import Asset
-from edgewright.engine import Engine, Environment
+from edgewright.engine import Conditions, Engine, Environment
 from edgewright.environments import exclusively
-from edgewright.execute import RUN, execute, publish, repeat
+from edgewright.execute import RUN, Work, execute, publish, repeat
 from edgewright.plan import Output, Plan, Source, Step
 from edgewright.records import Record
 
@@ -40,6 +40,7 @@ class Build:
     force: bool = False
     repeat: bool = False  # run what is up to date once more, and compare
     store: Store = field(default_factory=Store.of_user)
+    conditions: Conditions = field(default_factory=Conditions)
     done: dict[str, Record] = field(default_factory=dict)
     digests: dict[Path, str] = field(default_factory=dict)
 
@@ -106,17 +107,18 @@ class Build:
                 log.say(stage.name, "up to date", "dim")
             if record is None:
                 log.say(stage.name, f"runs: {'its copy in the cache is damaged' if state.cached else state.reason}")
-                record = execute(self.engine, environment, self.volume, step, self._paths(step), facts)
+                record = execute(self._work(step, environment), facts)
                 self.store.save(record, self.volume / record.folder)
             elif self.repeat:
-                repeat(self.engine, environment, self.volume, step, self._paths(step), record)
+                repeat(self._work(step, environment), record)
             if state.record and not self.store.find(record.key):
                 self.store.save(record, self.volume / record.folder)
         self.done[stage.name] = record
         return record
 
-    def _paths(self, step: Step) -> dict[str, Path]:
-        return {role: self.path(source) for role, source in self.sources(step).items()}
+    def _work(self, step: Step, environment: Environment) -> Work:
+        paths = {role: self.path(source) for role, source in self.sources(step).items()}
+        return Work(self.engine, environment, self.volume, step, paths, self.conditions)
 
     def _restore(self, state: State) -> Record | None:
         """Copy a step from the cache into the volume, if it is there and whole."""
@@ -180,13 +182,22 @@ def build(
     plan: Plan, engine: Engine, volume: Path, *, offline: bool = False, force: bool = False, repeat: bool = False
 ) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
-    os.umask(0o022)  # if root starts a container, it runs as somebody else, who has to read what is made here
-    volume.mkdir(parents=True, exist_ok=True)
-    walk = Build(plan, engine, volume, offline, force, repeat)
-    for step in plan.steps:
+    return complete(Build(plan, engine, volume, offline, force, repeat))
+
+
+def complete(walk: Build) -> Build:
+    """Run every step that is not up to date and return the walk, with a record for each step."""
+    open_volume(walk.volume)
+    for step in walk.plan.steps:
         walk.run(step)
     walk.remember()
     return walk
+
+
+def open_volume(volume: Path) -> None:
+    """Make the folder that steps share. If root starts a container, it runs as somebody else, who has to read what is made here."""
+    os.umask(0o022)
+    volume.mkdir(parents=True, exist_ok=True)
 
 
 def _depends(step: Step, earlier: Step) -> bool:

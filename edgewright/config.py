@@ -61,6 +61,13 @@ class Run(Table):
     kept: tuple[str, ...] = Field(default=(), strict=False)
 
 
+class Varies(Table):
+    """When a stage promises no bytes: if `parameter` is true. Two runs are then compared by the numbers in role `measure`, JSON."""
+
+    parameter: str
+    measure: str
+
+
 class Stage(Table):
     """A kind of work: a folder under docker/ with its own environment. Roles name what flows between stages."""
 
@@ -72,6 +79,7 @@ class Stage(Table):
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     limits: Limits = Limits()
     run: Run = Run()
+    varies: Varies | None = None
     files: tuple[str, ...] = Field(default=(), strict=False)  # beside its own folder: what its environment is made from
     patches: str = ""
 
@@ -88,12 +96,16 @@ class Device(Table):
 
 
 class Recipe(Table):
-    """What is built: task, image size, and parameters of each stage."""
+    """What is built: task, image size, and parameters of each stage.
+
+    `tolerance` is by how much each measure may differ between two runs of a stage that promises no bytes (training on a GPU).
+    """
 
     name: str
     title: str
     task: str
     imgsz: int
+    tolerance: dict[str, float] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 

@@ -109,11 +109,13 @@ class Container:
         environment = self._named(stage, foundation)
         with exclusively(f"{self.name}-{stage.name}-{environment.fingerprint[:12]}"):
             if self.find(stage) is None:
-                self._build(environment, foundation)
+                self.build(environment, foundation)
         return environment
 
-    def _build(self, environment: Environment, foundation: str) -> None:
+    def build(self, environment: Environment, foundation: str, *words: str) -> None:
+        """Build an image; `words` are more options of the engine's own."""
         argv = self.build_argv(environment, foundation)
+        argv = [*argv[:-1], *words, argv[-1]]
         env = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
         make(environment, argv, f"building {environment.name}", cwd=self.root, env=env)
 
@@ -144,7 +146,9 @@ class Container:
             argv += ["--userns", "keep-id"] if self.rootless else []
         if job.gpu:
             argv += ["--gpus", "all"] if self.name == "docker" else ["--device", "nvidia.com/gpu=all"]
-        for name, value in variables(limits, "/tmp").items():
+        if job.conditions.core is not None:
+            argv += ["--cpuset-cpus", str(job.conditions.core)]
+        for name, value in {**variables(limits, "/tmp"), **job.conditions.variables}.items():
             argv += ["--env", f"{name}={value}"]
         argv += _bind(job.volume, VOLUME, read_only=True)
         argv += _bind(job.volume / job.folder, f"{VOLUME}/{job.folder}", read_only=False)

@@ -18,12 +18,16 @@ from edgewright.errors import WrongInput
 
 VOLUME = "/work"
 
-# What makes results the same on different CPUs (reference: Deep-MI/FastSurfer #892 for the three caps together), and what keeps
-# the libraries from reaching out. The one place for both; recorded with every step.
+# What makes results the same on different CPUs, and what keeps the libraries from reaching out. The one place for both; recorded
+# with every step. The first three caps, which only together suffice for torch, are those of Deep-MI/FastSurfer #892. numpy has two
+# more ways to choose by CPU: its own loops (measured: with AVX-512 float64 exp and float32 tanh differ) and OpenBLAS (so do matrix
+# products).
 ENVIRONMENT: Mapping[str, str] = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_CBWR": "COMPATIBLE",
+    "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+    "OPENBLAS_CORETYPE": "Haswell",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -59,6 +63,14 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What must make no difference to what comes out: `make reproduce` changes it for its second build, nobody else does."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)  # instead of those in ENVIRONMENT
+    core: int | None = None  # the only one that the step may use
+
+
+@dataclass(frozen=True)
 class Job:
     """One run of a stage: the volume on the host, the step's folder and request in it, and what else it may read."""
 
@@ -69,6 +81,7 @@ class Job:
     mounts: tuple[Mount, ...] = ()
     limits: Limits = field(default_factory=Limits)
     gpu: bool = False
+    conditions: Conditions = field(default_factory=Conditions)
 
 
 @dataclass(frozen=True)

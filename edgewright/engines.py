@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from edgewright import log
+from edgewright.config import Stage
 from edgewright.containers import Container
 from edgewright.engine import Engine
 from edgewright.errors import EngineMissing, WrongInput, nearest
@@ -38,3 +40,18 @@ def choose(root: Path, asked: str = "") -> Engine:
         log.say("engine", f"{name} {version} ({'; '.join(missing) if missing else 'it answers'})")
         return engine
     raise EngineMissing(f"no engine: {'; '.join(missing)}", "make doctor")
+
+
+def another(root: Path, first: Engine, stages: Iterable[Stage], asked: str = "") -> Engine:
+    """Return an engine to compare `first` with: the one asked for, else one that has every stage's environment, else the last."""
+    if asked:
+        return choose(root, asked)
+    found: list[Engine] = []
+    for name, make in ENGINES.items():
+        engine = make(root)
+        with contextlib.suppress(EngineMissing):
+            if name != first.name:
+                engine.version()
+                found.append(engine)
+    ready = [engine for engine in found if all(engine.find(stage) for stage in stages)]
+    return [*ready, *found[::-1], first][0]

@@ -8,13 +8,14 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgewright import digest, log, records
 from edgewright.cache import LOG
 from edgewright.config import Stage
-from edgewright.engine import Engine, Environment, Job, Mount
+from edgewright.engine import Conditions, Engine, Environment, Job, Mount
 from edgewright.errors import EdgewrightError, EngineMissing, HashDiffers, OutputMissing, StageFailed, WrongInput
 from edgewright.plan import Step
 from edgewright.records import Record
@@ -27,37 +28,45 @@ NO_GPU = ("could not select device driver", "nvidia.com/gpu")
 KILLED = (137, -9)  # by the kernel, for want of memory, or by hand
 
 
-def execute(
-    engine: Engine,
-    environment: Environment,
-    volume: Path,
-    step: Step,
-    paths: Mapping[str, Path],
-    facts: Mapping[str, Any],
-) -> Record:
-    """Run `step` on the files at `paths` (role → host path) and return its record.
+@dataclass(frozen=True)
+class Work:
+    """A step, what runs it, on which files (role → host path), and where."""
+
+    engine: Engine
+    environment: Environment
+    volume: Path
+    step: Step
+    paths: Mapping[str, Path]
+    conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def stage(self) -> Stage:
+        """Return the step's stage."""
+        return self.step.stage
+
+
+def execute(work: Work, facts: Mapping[str, Any]) -> Record:
+    """Run a step and return its record.
 
     It works in `run/<step>` on the volume; that folder gets its final name when every output is there and hashed, and is removed if
     anything goes wrong. The log stays in either case.
     """
     key, started = digest.of_value(facts), time.monotonic()
-    with _working(step.stage, key, volume) as folder:
-        outputs = _run(engine, environment, volume, folder, step, paths)
-        record = Record(step.stage.name, key, facts, outputs)
-        publish(record, folder, volume)
+    with _working(work, key) as folder:
+        outputs = _run(work, folder)
+        record = Record(work.stage.name, key, facts, outputs)
+        publish(record, folder, work.volume)
     main = next(iter(record.outputs.values()))
     seconds = time.monotonic() - started
-    log.say(step.stage.name, f"✓ {record.folder}/{main['path']}  {log.size(main['bytes'])}  {seconds:.1f} s", "green")
+    log.say(work.stage.name, f"✓ {record.folder}/{main['path']}  {log.size(main['bytes'])}  {seconds:.1f} s", "green")
     return record
 
 
-def repeat(
-    engine: Engine, environment: Environment, volume: Path, step: Step, paths: Mapping[str, Path], record: Record
-) -> None:
+def repeat(work: Work, record: Record) -> None:
     """Run a finished step once more and compare every output; raise HashDiffers where one is not what it was, and keep both."""
-    stage = step.stage
-    with _working(stage, record.key, volume) as folder:
-        outputs = _run(engine, environment, volume, folder, step, paths)
+    stage, volume = work.stage, work.volume
+    with _working(work, record.key) as folder:
+        outputs = _run(work, folder)
         different = [
             role for role in record.outputs if outputs.get(role, {}).get("sha256") != record.outputs[role]["sha256"]
         ]
@@ -75,57 +84,56 @@ def repeat(
 
 
 @contextmanager
-def _working(stage: Stage, key: str, volume: Path) -> Iterator[Path]:
+def _working(work: Work, key: str) -> Iterator[Path]:
     """Give an empty folder for one run, and remove what is still in it afterwards."""
-    folder = volume / RUN / records.folder_of(stage.name, key)
+    folder = work.volume / RUN / records.folder_of(work.stage.name, key)
     shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
     folder.mkdir(parents=True)
     try:
         yield folder
     except WrongInput:
-        _keep(stage, folder, volume)
+        _keep(work.stage, folder, work.volume)
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(
-    engine: Engine, environment: Environment, volume: Path, folder: Path, step: Step, paths: Mapping[str, Path]
-) -> dict[str, dict[str, Any]]:
+def _run(work: Work, folder: Path) -> dict[str, dict[str, Any]]:
     """Lay out the folder, run the stage in it, and return its outputs, hashed."""
-    own = folder.relative_to(volume)
+    own, engine = folder.relative_to(work.volume), work.engine
     job = Job(
         name=f"edgewright-{own.name}-{os.getpid()}",
-        volume=volume,
+        volume=work.volume,
         folder=own.as_posix(),
         request=(own / "request.json").as_posix(),
-        mounts=_lay_out(engine, volume, own, step, paths),
-        limits=step.stage.limits,
-        gpu=bool(step.parameters.get("gpu")),
+        mounts=_lay_out(work, own),
+        limits=work.stage.limits,
+        gpu=bool(work.step.parameters.get("gpu")),
+        conditions=work.conditions,
     )
     if ended := engine.sweep(job):
-        log.say(step.stage.name, f"ended what a killed run had left running: {ended}", "yellow")
+        log.say(work.stage.name, f"ended what a killed run had left running: {ended}", "yellow")
     engine.take(folder)
-    _call(engine, environment, job)
-    return _outputs(step.stage, folder)
+    _call(engine, work.environment, job)
+    return _outputs(work.stage, folder)
 
 
-def _lay_out(engine: Engine, volume: Path, own: Path, step: Step, paths: Mapping[str, Path]) -> tuple[Mount, ...]:
+def _lay_out(work: Work, own: Path) -> tuple[Mount, ...]:
     """Write the request. What lies on the volume is named as it is; a user's file becomes visible below the step's own folder."""
-    inputs, mounts = {}, []
-    for role, path in paths.items():
+    inputs, mounts, volume = {}, [], work.volume
+    for role, path in work.paths.items():
         if path.is_relative_to(volume):
             inputs[role] = path.relative_to(volume).as_posix()
             continue
         target = own / "inputs" / role / path.name if path.is_file() else own / "inputs" / role
         mounts.append(Mount(path.resolve(), target.as_posix()))
-        _place(engine, volume / target, path)
+        _place(work.engine, volume / target, path)
         inputs[role] = target.as_posix()
     request = {
-        "stage": step.stage.name,
+        "stage": work.stage.name,
         "output": own.as_posix(),
         "inputs": inputs,
-        "parameters": dict(step.parameters),
+        "parameters": dict(work.step.parameters),
     }
     (volume / own / "request.json").write_text(json.dumps(request, indent=2, sort_keys=True) + "\n")
     return tuple(mounts)
@@ -206,6 +214,8 @@ def publish(record: Record, folder: Path, volume: Path) -> None:
 
 def failure(stage: Stage, code: int, lines: list[str], path: Path) -> EdgewrightError:
     """Turn a stage's end into an error: its own two lines if it refused the input, else where to look."""
+    if any("No space left on device" in line for line in lines):
+        return StageFailed(f"{stage.name}: the disk is full (log: {path})", "make clean")
     if code == REFUSED:
         at = max((i for i, line in enumerate(lines) if line.startswith("error: ")), default=None)
         if at is not None:
@@ -216,8 +226,6 @@ def failure(stage: Stage, code: int, lines: list[str], path: Path) -> Edgewright
         return EngineMissing(
             f"{stage.name}: a GPU was asked for, and the engine has none to give", "GPU=0, or: make doctor"
         )
-    if any("No space left on device" in line for line in lines):
-        return StageFailed(f"{stage.name}: the disk is full (log: {path})", "make clean")
     if code in KILLED:
         limit = stage.limits.memory
         return StageFailed(

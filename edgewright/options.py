@@ -34,6 +34,13 @@ HELP: Mapping[str, str] = {
     "verify_cache": "1: run what is up to date once more, and compare every output",
     "offline": "1: download nothing",
 }
+# Options of one command only.
+OWN: Mapping[str, str] = {
+    "upgrade": "lock: 1: to the newest that each requirements.in allows",
+    "cache": "clean: 1: also what nobody has taken from the cache for 30 days",
+    "against": "reproduce: the engine of the second build (default: another that answers)",
+    "images": "reproduce: 1: build the images a second time, too",
+}
 
 
 def parse(project: Project, raw: Mapping[str, str]) -> Options:
@@ -60,8 +67,8 @@ def parse(project: Project, raw: Mapping[str, str]) -> Options:
 def refuse_unknown(names: list[str]) -> None:
     """Refuse variables that no task reads: `make` itself would pass over them in silence."""
     for name in names:
-        if name.lower() not in HELP:
-            known = {option.upper() for option in HELP}
+        if name.lower() not in {**HELP, **OWN}:
+            known = {option.upper() for option in (*HELP, *OWN)}
             raise WrongInput(f"unknown option {name}", nearest(name.upper(), known))
 
 

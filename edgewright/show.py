@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from edgewright.build import Build, State
 from edgewright.cache import Size, Store
 from edgewright.config import Project, shown
 from edgewright.plan import Plan
+from edgewright.reproduce import Row
 
 COMMANDS = (
     ("deploy", "DEVICE=…", "from data to a model for the board, in dist/"),
     ("verify", "DEVICE=…", "… only prove what the board will do; MODEL=any.tflite: with anybody's file"),
+    ("reproduce", "DEVICE=…", "build everything twice from nothing and compare every byte; IMAGES=1: the images too"),
     ("report", "DEVICE=…", "open the last report"),
     ("plan", "DEVICE=…", "what would run, and why"),
     ("devices", "", "boards, firmwares, recipes"),
@@ -35,6 +38,9 @@ def help_text() -> None:
         log.out.print(f"  make {name + ' ' + arguments:<24} {text}", markup=False)
     log.out.print("\nOptions of deploy, verify, report and plan:")
     for name, text in options.HELP.items():
+        log.out.print(f"  {name.upper() + '=':<12} {text}", markup=False)
+    log.out.print("\nOf one command only:")
+    for name, text in options.OWN.items():
         log.out.print(f"  {name.upper() + '=':<12} {text}", markup=False)
     log.out.print(
         "\nThe same with exit codes by kind, for scripts: .venv/bin/inv deploy --device … --imgsz …", markup=False
@@ -77,14 +83,34 @@ def plan(states: Sequence[State], made: Plan) -> None:
 
 
 def cache(store: Store) -> None:
-    """Print where the cache is, and how much it holds."""
+    """Print where the cache is, how much it holds of each stage, and when that was last of use."""
     size = store.size()
     log.say("cache", f"{shown(store.folder)}: {size.steps} steps, {size.files} files, {log.size(size.bytes)}")
+    for use in store.use():
+        age = f"{max(time.time() - use.last, 0) / 86400:.1f} days ago"
+        log.say(use.stage, f"{use.steps:>5} steps  {log.size(use.bytes):>9}  last of use {age}")
+    log.say("", "make clean CACHE=1 removes what nobody has used for 30 days", "dim")
 
 
 def swept(gone: Size) -> None:
     """Print what a sweep has removed."""
     log.say("cache", f"swept: {gone.steps} steps, {gone.files} files, {log.size(gone.bytes)}")
+
+
+def digests(rows: Sequence[Row]) -> None:
+    """Print every output of two equal builds with its sha256."""
+    width = max(len(row.path) for row in rows)
+    for row in rows:
+        same = "identical" if row.first == row.second else row.excuse
+        log.say(row.stage, f"{row.path:<{width}} {row.bytes:>13,}  {row.first}  {same}")
+    count = sum(row.first == row.second for row in rows)
+    log.say("✓", f"{count} of {len(rows)} outputs are the same bytes twice", "green")
+
+
+def contents(images: Sequence[tuple[str, str]]) -> None:
+    """Print the digest of what each image contains."""
+    for stage, total in images:
+        log.say(stage, f"✓ built twice, the same contents: sha256:{total}", "green")
 
 
 def bundle(folder: Path, written: bool, walk: Build) -> None:

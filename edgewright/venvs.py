@@ -95,11 +95,13 @@ class Venv:
     def argv(self, environment: Environment, job: Job) -> list[str]:
         """Return the command line that runs `job` with nothing of our environment but a plain PATH. Pure."""
         scratch = f"{job.volume}/{job.folder}/tmp"
-        argv = [*self.without_network, "env", "--ignore-environment", "PATH=/usr/local/bin:/usr/bin:/bin"]
+        core = [] if job.conditions.core is None else ["taskset", "--cpu-list", str(job.conditions.core)]
+        argv = [*self.without_network, *core, "env", "--ignore-environment", "PATH=/usr/local/bin:/usr/bin:/bin"]
         if not job.gpu:
             argv.append("CUDA_VISIBLE_DEVICES=")
         argv += [f"PYTHONPATH={self.root / 'docker'}", f"TMPDIR={scratch}"]
-        argv += [f"{name}={value}" for name, value in variables(job.limits, scratch).items()]
+        settings = {**variables(job.limits, scratch), **job.conditions.variables}
+        argv += [f"{name}={value}" for name, value in settings.items()]
         return [*argv, str(python_of(Path(environment.name))), str(environment.stage.folder / "main.py"), job.request]
 
     def take(self, folder: Path) -> None:
