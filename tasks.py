@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
 RECIPE = "figures-pose"  # what is built when no RECIPE= says otherwise
 UNUSED_DAYS = 30  # how long the cache keeps a step that nobody takes from it
+# By what is given: the benchmark that takes it.
+BENCHMARKS = {("weights", "data"): "export", ("model",): "verify", ("model", "data"): "repeat"}
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -158,14 +160,13 @@ def lock(raw: dict[str, str]) -> None:
 
 @command("weights", "data", "model")
 def bench(raw: dict[str, str]) -> None:
-    """Measure in one run: the export against stock `yolo export` (--weights --data), or verify on one core and all (--model)."""
-    given = [Path(raw[name]).resolve() for name in ("weights", "data", "model") if raw[name]]
-    if bool(raw["model"]) == bool(raw["weights"] and raw["data"]):
-        raise WrongInput(
-            "bench needs something to measure", "make bench WEIGHTS=best.pt DATA=folder, or MODEL=model_int8.tflite"
-        )
-    name = "tests.bench.verify" if raw["model"] else "tests.bench.export"
-    script = [sys.executable, "-m", name, *map(str, given)]
+    """Measure in one run: the export against stock `yolo export`, verify on one core and all, or a run with nothing to do."""
+    names = tuple(name for name in ("weights", "model", "data") if raw[name])
+    if names not in BENCHMARKS:
+        known = "   or   ".join(" ".join(f"{n.upper()}=…" for n in given) for given in BENCHMARKS)
+        raise WrongInput("bench needs something to measure", f"make bench {known}")
+    given, name = [str(Path(raw[n]).resolve()) for n in names], BENCHMARKS[names]
+    script = [sys.executable, "-m", f"tests.bench.{name}", *given]
     if code := proc.stream(script, print, cwd=ROOT):
         raise StageFailed(f"the benchmark ended with exit code {code}", "make doctor")
 
