@@ -71,6 +71,7 @@ def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
     plan = walk.plan
     return {
         "edgewright": __version__,
+        "name": plan.name,
         "recipe": plan.recipe.name,
         "device": plan.device.name,
         "firmware": {"name": plan.firmware.name, "address": plan.firmware.address},
@@ -88,6 +89,7 @@ def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
                 "inputs": {role: _origin(walk, source, role) for role, source in walk.sources(step).items()},
                 "outputs": {role: output["sha256"] for role, output in walk.done[step.stage.name].outputs.items()},
                 "packages": packages(step.stage),
+                "patches": patches(step.stage),
             }
             for step in plan.steps
         ],
@@ -109,3 +111,11 @@ def packages(stage: Stage) -> dict[str, str]:
     """Return name → version of everything that the stage's lock installs."""
     lock = (stage.folder / "requirements.txt").read_text()
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.MULTILINE))
+
+
+def patches(stage: Stage) -> dict[str, dict[str, str]]:
+    """Return, for the package that the stage patches, each patch's sha256 by name."""
+    if not stage.patches:
+        return {}
+    folder = stage.folder.parents[1] / stage.patches
+    return {folder.name: {path.name: digest.of_file(path) for path in sorted(folder.glob("*.patch"))}}
