@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -117,10 +118,14 @@ def plan(raw: dict[str, str]) -> None:
     show.plan(status(walk), walk.plan)
 
 
-@command()
-def devices(_: dict[str, str]) -> None:
-    """List boards, firmwares and recipes."""
-    show.devices(load_project(ROOT))
+@command("json")
+def devices(raw: dict[str, str]) -> None:
+    """List boards, firmwares and recipes; with --json 1 only the boards' names, for a CI matrix."""
+    project = load_project(ROOT)
+    if options.flag("json", raw["json"]):
+        print(json.dumps(list(project.devices)))
+    else:
+        show.devices(project)
 
 
 @command()

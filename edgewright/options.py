@@ -38,6 +38,7 @@ HELP: Mapping[str, str] = {
 OWN: Mapping[str, str] = {
     "upgrade": "lock: 1: to the newest that each requirements.in allows",
     "cache": "clean: 1: also what nobody has taken from the cache for 30 days",
+    "json": "devices: 1: only the boards' names, as JSON",
     "against": "reproduce: the engine of the second build (default: another that answers)",
     "images": "reproduce: 1: build the images a second time, too",
 }

@@ -26,7 +26,11 @@ COMMANDS = (
     ("base", "", "make the base image here, with mmdebstrap"),
     ("lock", "[UPGRADE=1]", "resolve the requirements again and rewrite the locks"),
     ("bench", "WEIGHTS=… DATA=…", "measure the export against stock `yolo export`"),
-    ("bench", "MODEL=… [DATA=…]", "measure verify on one core and all, or a run with nothing to do on 8 images and 8,000"),
+    (
+        "bench",
+        "MODEL=… [DATA=…]",
+        "measure verify on one core and all, or a run with nothing to do on 8 images and 8,000",
+    ),
     ("cache", "", "what the cache of finished steps holds; all workspaces share it"),
     ("clean", "[CACHE=1]", "remove build/ and dist/; from the cache what was unused for 30 days"),
 )
