@@ -88,11 +88,17 @@ def make_plan(project: Project, device: Device, recipe: Recipe, options: Options
     _refuse_unused_options(project, used, options)
     layers = _layers(project, device, firmware, recipe, options)
     steps: list[Step] = []
+    knowing: set[str] = set()  # steps whose task is the recipe's
     for stage in used:
         inputs = {role: _source(project, stage, role, steps, given, layers) for role in stage.inputs}
-        # The task of what the user gives is in the file, and only the stage can tell.
-        known = all(source is None or isinstance(source, Output) for source in inputs.values())
-        parameters = resolve(stage, layers[stage.name], options.parameters, recipe.task if known else None)
+        # The task of what the user gives is in the file, and only a stage can tell, unless it is told which.
+        sources = [source for source in inputs.values() if source is not None]
+        if "task" in stage.parameters or all(
+            isinstance(source, Output) and source.stage in knowing for source in sources
+        ):
+            knowing.add(stage.name)
+        task = recipe.task if stage.name in knowing else None
+        parameters = resolve(stage, layers[stage.name], options.parameters, task)
         steps.append(Step(stage, parameters, {role: source for role, source in inputs.items() if source is not None}))
     model = _last(steps, MODEL) or given.get(MODEL)
     assert model is not None, "a pipeline that ends without a model is refused by the tests of configs/"
@@ -111,7 +117,9 @@ def _used(stages: list[Stage], given: Mapping[str, Source], asked: Mapping[str, 
         left_out = stage.run.left_out_with in given and not set(stage.run.wanted_by) & set(asked)
         if (makes or offered) and not left_out:
             used.append(stage)
-            needed, welcome = (needed - gives) | required, welcome | (stage.inputs.keys() - required)
+            # What is only offered is made from what the user gave, and from nothing that would have to be made first.
+            needed = (needed - gives) | (required if makes else set())
+            welcome |= stage.inputs.keys() - required
     return used[::-1]
 
 

@@ -1,6 +1,6 @@
 """Export: weights of a YOLOv8 network to an int8 TFLite file whose outputs are what the firmware decodes.
 
-Request: inputs `weights` (.pt) and `calibration` (.npy, uint8 NHWC); parameters `imgsz`, `outputs`, `quant_type`.
+Request: inputs `network` (.npz) and `calibration` (.npy, uint8 NHWC); parameters `imgsz`, `outputs`, `quant_type`.
 The work is done by YOLO.export() of the ultralytics that patches/ultralytics has been applied to; what it cannot be told
 by an argument comes with the model: `raw` on the head, and `quant_type`.
 """
@@ -23,9 +23,10 @@ os.environ.setdefault("YOLO_VERBOSE", "false")
 import numpy as np
 import stage
 from calibration import read_calibration
+from canonical import read_network
 from numpy.typing import NDArray
 from stage import Refused, Request
-from weights import Weights, build_network, read_weights
+from weights import Weights, build_network
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel
@@ -58,7 +59,7 @@ class Job:
 
 def main(request: Request) -> None:
     """Check the input, convert, check the output, write the files."""
-    stage.progress(0, STEPS, "read weights and calibration")
+    stage.progress(0, STEPS, "read network and calibration")
     job = read_job(request)
     scratch = request.output / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -88,7 +89,7 @@ def read_job(request: Request) -> Job:
     imgsz, table = request.parameters["imgsz"], request.parameters["outputs"]
     if imgsz % max(STRIDES):
         raise Refused(f"imgsz {imgsz} is not a multiple of {max(STRIDES)}", f"IMGSZ={max(imgsz // 32, 1) * 32}")
-    weights = read_weights(request.inputs["weights"])
+    weights = read_network(request.inputs["network"])
     outputs = table.get(weights.task)
     heads = [f"{branch}{stride}" for branch in ("box", "cls") for stride in STRIDES]
     heads += ["kpt"] if weights.task == "pose" else []
@@ -202,7 +203,6 @@ def report(job: Job, file: bytes) -> dict[str, Any]:
         "quant_type": job.quant_type,
         "calibration_images": len(job.images),
         "weights_digest": job.weights.digest,
-        "weights_version": job.weights.version,
         **describe(file),
         "versions": {package: version(package) for package in PACKAGES},
     }

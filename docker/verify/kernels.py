@@ -64,11 +64,12 @@ def scaled(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def torch_runner(weights: Path, raw: bool) -> Runner:
     """The weights as they are, in the pinned ultralytics: convolutions and batch norms fused, nothing else changed."""
     import torch
-    from weights import build_network, read_weights
+    from canonical import read_network
+    from weights import build_network
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    network = build_network(read_weights(weights)).fuse(verbose=False)
+    network = build_network(read_network(weights)).fuse(verbose=False)
     head = network.model[-1]
     head.export, head.format, head.raw = True, "tflite", raw
     names = head.raw_names() if raw else ["decoded"]

@@ -1,7 +1,7 @@
 """Verify: prove on the host what the board will do: the model's contract with the firmware, its accuracy on the device's kernels.
 
 Inputs: `model`, what the board gets; `uncompiled`, the same before Vela, for a host cannot run a command stream; the float forms
-`weights`, `onnx` and `model_float` as far as there are any; `manifest` and `dataset` for the frames; Vela's `summary`.
+`network`, `onnx` and `model_float` as far as there are any; `manifest` and `dataset` for the frames; Vela's `summary`.
 Parameters: `firmware` and `device`, the facts of configs/; `frames`, `pictures`, `gates`, `sigmas`, `skeleton`, `speed`.
 
 A model that does not fit is a result, not an error: report.json says so, with everything that is wrong.
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import canonical
 import kernels
 import report
 import stage
@@ -29,7 +30,6 @@ from ladder import Decoding, Forms, measure_all
 from metrics import sigmas_of
 from network import Network, read_network
 from stage import Refused, Request
-from weights import read_weights
 
 NOISE_FRAMES = 4  # where there are no images, kernels are compared on noise
 FRAMES_EXPLORED = 8  # of those on which kernels differ: each takes a second, and half a GB
@@ -85,7 +85,7 @@ def climb(found: Findings, request: Request) -> None:
     if problem := kernels.obstacle(source):
         found.partial.append(f"TFLite cannot run it: {problem}")
         return
-    if weights := request.inputs.get("weights"):
+    if weights := request.inputs.get("network"):
         check_weights(weights, found.heads)
     problem = (found.arena if source == found.file else measure(source.read_bytes(), network, "reference")).problem
     if problem:
@@ -126,7 +126,7 @@ def why_not(network: Network, heads: Heads | None) -> str:
 
 def check_weights(path: Path, heads: Heads) -> None:
     """Refuse weights of another network than the model's: there would be nothing to compare."""
-    weights = read_weights(path)
+    weights = canonical.read_network(path)
     theirs = (weights.task, len(weights.names), weights.kpt_shape[0] if weights.kpt_shape else 0)
     if theirs != (heads.task, heads.classes, heads.keypoints):
         described = [

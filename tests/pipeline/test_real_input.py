@@ -68,7 +68,7 @@ def test_real_weights_give_the_same_model_in_every_engine(
     )
     assert (bundle / "labels.txt").read_text() == "person\n"
     steps = {step["stage"]: step for step in manifest(bundle)["steps"]}  # type: ignore[attr-defined]
-    assert list(steps) == ["data", "export", *(["vela"] if device != "esp32s3" else []), "verify"]
+    assert list(steps) == ["data", "read", "export", *(["vela"] if device != "esp32s3" else []), "verify"]
     digest = int8_of_engine.setdefault(device, steps["export"]["outputs"]["model"])
     assert steps["export"]["outputs"]["model"] == digest
     assert digest == int8_of_engine[next(iter(int8_of_engine))], "both boards take the same int8 file"

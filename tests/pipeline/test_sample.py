@@ -67,7 +67,12 @@ def test_the_device_is_as_good_as_the_weights(sample: Workspace) -> None:
 def test_the_other_board_shares_every_step_but_its_own(sample: Workspace, best_engine: Engine) -> None:
     code, text = sample.run("deploy", device="grove-vision-ai-v2", engine=best_engine.name)
     assert code == 0, text
-    assert [line.split()[0] for line in text.splitlines() if "up to date" in line] == ["data", "train", "export"]
+    assert [line.split()[0] for line in text.splitlines() if "up to date" in line] == [
+        "data",
+        "train",
+        "read",
+        "export",
+    ]
     vela = report(sample, "vela", "vela.json")
     assert set(vela["operators"]) == {"ethos-u"}, "no operator is left to the CPU"  # type: ignore[arg-type]
 
@@ -76,7 +81,7 @@ def test_a_second_run_does_nothing_and_says_why(sample: Workspace, best_engine: 
     code, text = sample.run("deploy", device="esp32s3", engine=best_engine.name)
     assert code == 0
     steps = [line.split()[0] for line in text.splitlines() if "up to date" in line]
-    assert steps == ["data", "train", "export", "verify"]
+    assert steps == ["data", "train", "read", "export", "verify"]
     assert "nothing to do" in text
 
 

@@ -28,14 +28,14 @@ def names(plan: Plan) -> list[str]:
 
 
 def test_without_options_every_stage_runs() -> None:
-    assert names(real_plan("esp32s3")) == ["data", "train", "export", "verify"]
-    assert names(real_plan("grove-vision-ai-v2")) == ["data", "train", "export", "vela", "verify"]
+    assert names(real_plan("esp32s3")) == ["data", "train", "read", "export", "verify"]
+    assert names(real_plan("grove-vision-ai-v2")) == ["data", "train", "read", "export", "vela", "verify"]
 
 
 def test_given_weights_leave_training_out_unless_epochs_ask_for_it() -> None:
-    assert names(real_plan("esp32s3", files={"weights": PT})) == ["data", "export", "verify"]
+    assert names(real_plan("esp32s3", files={"weights": PT})) == ["data", "read", "export", "verify"]
     plan = real_plan("esp32s3", files={"weights": PT}, parameters={"epochs": "2"})
-    assert names(plan) == ["data", "train", "export", "verify"]
+    assert names(plan) == ["data", "train", "read", "export", "verify"]
     assert plan.steps[1].inputs["weights"] == File(PT)
     assert plan.steps[2].inputs["weights"] == Output("train", "weights")
 
@@ -62,9 +62,17 @@ def test_a_given_model_is_measured_on_the_users_data_and_on_no_drawn_set() -> No
     }
     # Weights beside it are what it is compared with; they are not exported in its place.
     compared = real_plan("esp32s3", files={**files, "weights": PT})
-    assert names(compared) == ["data", "verify"]
+    assert names(compared) == ["data", "read", "verify"]
     assert compared.model == File(Path("any.tflite"))
-    assert compared.steps[1].inputs["weights"] == File(PT)
+    assert compared.steps[1].inputs == {"weights": File(PT)}
+    assert compared.steps[2].inputs["network"] == Output("read", "network")
+
+
+def test_weights_beside_a_model_bring_in_neither_training_nor_data() -> None:
+    files = {"model": Path("any.tflite"), "weights": PT}
+    assert names(real_plan("esp32s3", files=files)) == ["read", "verify"]
+    with pytest.raises(WrongInput, match="EPOCHS= has no effect"):
+        real_plan("esp32s3", files={**files, "dataset": Path("mine")}, parameters={"epochs": "2"})
 
 
 def test_what_vela_compiled_is_verified_with_what_it_was_compiled_from() -> None:
@@ -84,7 +92,7 @@ def test_the_drawn_data_set_gives_way_to_the_users() -> None:
 
 def test_both_boards_share_every_step_up_to_the_export() -> None:
     esp, grove = real_plan("esp32s3"), real_plan("grove-vision-ai-v2")
-    assert [(s.parameters, s.inputs) for s in esp.steps[:3]] == [(s.parameters, s.inputs) for s in grove.steps[:3]]
+    assert [(s.parameters, s.inputs) for s in esp.steps[:4]] == [(s.parameters, s.inputs) for s in grove.steps[:4]]
 
 
 def test_weights_of_the_users_may_be_of_any_task() -> None:
