@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from edgewright.plan import MODEL, PAGE, VERDICT, File, Output, Source
 LABELS = "labels"
 # What is released beside the model, by role; a .tflite alone has no class names, and then there is no labels.txt.
 BESIDE = {LABELS: "labels.txt", VERDICT: "report.json", PAGE: "report.html"}
-SUMS = "SHA256SUMS"
+MODEL_FILE, MANIFEST, SUMS = "model.tflite", "manifest.json", "SHA256SUMS"
 
 
 def folder_of(walk: Build, dist: Path) -> Path:
@@ -28,46 +28,77 @@ def folder_of(walk: Build, dist: Path) -> Path:
 
 def write(walk: Build, dist: Path) -> tuple[Path, bool]:
     """Write the bundle of a finished walk; return its folder and whether it had to be written."""
-    folder = folder_of(walk, dist)
-    files = _files(walk)
-    manifest = json.dumps(_manifest(walk, files), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    sums = {name: digest.of_file(path) for name, path in files.items()}
-    sums["manifest.json"] = hashlib.sha256(manifest.encode()).hexdigest()
-    listing = "".join(f"{total}  {name}\n" for name, total in sorted(sums.items()))
-    if _intact(folder, listing, sums):
-        return folder, False
-    temporary = dist / f".{folder.name}.{os.getpid()}"
+    folder, files = folder_of(walk, dist), files_of(walk)
+    return folder, place(folder, {**files, MANIFEST: encode(manifest_of(walk, files))})
+
+
+def encode(manifest: Mapping[str, Any]) -> bytes:
+    """Return a manifest's bytes."""
+    return (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def place(
+    folder: Path,
+    contents: Mapping[str, Path | bytes],
+    *,
+    unlisted: Mapping[str, bytes] | None = None,
+    judge: Callable[[Path], object] | None = None,
+) -> bool:
+    """Make a folder of files and texts by name, with their sums, whole or not at all; return False if it was there, and intact.
+
+    What is `unlisted` has no line in the sums. `judge` sees the folder before it gets its name, and may raise.
+    """
+    sums = {name: sum_of(content) for name, content in contents.items()}
+    extra = {SUMS: listing(sums), **(unlisted or {})}
+    if _intact(folder, sums | {name: sum_of(content) for name, content in extra.items()}):
+        return False
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        for name, path in files.items():
-            shutil.copyfile(path, temporary / name)
-        (temporary / "manifest.json").write_text(manifest, encoding="utf-8")
-        (temporary / SUMS).write_text(listing)
+        for name, content in {**contents, **extra}.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                (temporary / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, temporary / name)
+        if judge:
+            judge(temporary)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return folder, True
+    return True
 
 
-def _intact(folder: Path, listing: str, sums: dict[str, str]) -> bool:
+def listing(sums: Mapping[str, str]) -> bytes:
+    """Return SHA256SUMS for these files: name → sha256."""
+    return "".join(f"{total}  {name}\n" for name, total in sorted(sums.items())).encode()
+
+
+def sum_of(content: Path | bytes) -> str:
+    """Return the sha256 of a text, or of a file's bytes."""
+    return digest.of_bytes(content) if isinstance(content, bytes) else digest.of_file(content)
+
+
+def _intact(folder: Path, sums: Mapping[str, str]) -> bool:
     try:
-        same = (folder / SUMS).read_text() == listing and {path.name for path in folder.iterdir()} == {SUMS, *sums}
-        return same and all(digest.of_file(folder / name) == total for name, total in sums.items())
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+        return there == sums.keys() and all(digest.of_file(folder / name) == total for name, total in sums.items())
     except OSError:
         return False
 
 
-def _files(walk: Build) -> dict[str, Path]:
+def files_of(walk: Build) -> dict[str, Path]:
     """Return what is released, by its name in the bundle."""
-    files = {"model.tflite": walk.path(walk.plan.model)}
+    files = {MODEL_FILE: walk.path(walk.plan.model)}
     for record in walk.done.values():
         files |= {name: walk.volume / record.path(role) for role, name in BESIDE.items() if role in record.outputs}
     return files
 
 
-def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
+def manifest_of(walk: Build, files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return all that went into the files of a bundle, and where each came from."""
     plan = walk.plan
     return {
         "edgewright": __version__,
@@ -77,8 +108,8 @@ def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
         "firmware": {"name": plan.firmware.name, "address": plan.firmware.address},
         "engine": {"name": walk.engine.name, "hermetic": walk.engine.hermetic, "for_release": walk.engine.hermetic},
         "model": {
-            "bytes": files["model.tflite"].stat().st_size,
-            "sha256": digest.of_file(files["model.tflite"]),
+            "bytes": files[MODEL_FILE].stat().st_size,
+            "sha256": digest.of_file(files[MODEL_FILE]),
             "from": _origin(walk, plan.model, MODEL),
         },
         "steps": [
@@ -88,6 +119,9 @@ def _manifest(walk: Build, files: dict[str, Path]) -> dict[str, Any]:
                 **{name: value for name, value in walk.done[step.stage.name].facts.items() if name != "stage"},
                 "inputs": {role: _origin(walk, source, role) for role, source in walk.sources(step).items()},
                 "outputs": {role: output["sha256"] for role, output in walk.done[step.stage.name].outputs.items()},
+                "paths": {role: _path(walk, step.stage.name, role) for role in walk.done[step.stage.name].outputs},
+                "limits": step.stage.limits.model_dump(),
+                "lock": digest.of_file(step.stage.folder / "requirements.txt"),
                 "packages": packages(step.stage),
                 "patches": patches(step.stage),
             }
@@ -104,7 +138,13 @@ def _origin(walk: Build, source: Source, role: str) -> dict[str, str]:
     if isinstance(source, Asset):
         return {**found, "asset": source.name, "url": source.url, "licence": source.licence}
     assert isinstance(source, File)
-    return {**found, "file": source.path.name}
+    return {**found, "file": source.path.name, **({"kind": "folder"} if source.path.is_dir() else {})}
+
+
+def _path(walk: Build, stage: str, role: str) -> str:
+    """Return an output's name in its step's folder, a folder's with a slash: its digest is not that of a file's bytes."""
+    name = str(walk.done[stage].outputs[role]["path"])
+    return name + "/" if (walk.volume / walk.done[stage].path(role)).is_dir() else name
 
 
 def packages(stage: Stage) -> dict[str, str]:

@@ -22,7 +22,12 @@ def canonical(value: Any) -> bytes:
 
 def of_value(value: Any) -> str:
     """Return the sha256 of plain data, in hexadecimal."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return of_bytes(canonical(value))
+
+
+def of_bytes(content: bytes) -> str:
+    """Return the sha256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def of_file(path: Path) -> str:
