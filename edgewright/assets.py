@@ -4,73 +4,52 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
-import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from edgewright import digest, log
 from edgewright.config import Asset
 from edgewright.environments import CACHE, exclusively
-from edgewright.errors import HashDiffers, StageFailed
+from edgewright.errors import StageFailed
+from edgewright.fetch import LIMIT_BYTES, check, fetch
 
-LIMIT_BYTES = 1 << 30  # of an asset whose size is not recorded
-TIMEOUT_S = 60
-BLOCK_BYTES = 1 << 18
+SOURCE = "configs/assets.toml"
 
 
-def obtain(asset: Asset, *, offline: bool = False) -> Path:
-    """Return the asset's file: from the cache, from $EDGEWRIGHT_ASSETS, or downloaded; never one with another hash."""
-    name = asset.url.rpartition("/")[2]
+def obtain(asset: Asset, *, offline: bool = False, folder: Path | None = None) -> Path:
+    """Return the asset's file: from the cache, `folder` or $EDGEWRIGHT_ASSETS, or downloaded; never one with another hash."""
+    name = name_of(asset)
     kept = CACHE / "assets" / asset.sha256 / name
     with exclusively(f"asset-{asset.sha256[:12]}"):
         if kept.exists() and digest.of_file(kept) == asset.sha256:
             return kept
         kept.parent.mkdir(parents=True, exist_ok=True)
-        own = Path(os.environ.get("EDGEWRIGHT_ASSETS", ""), name)
-        if "EDGEWRIGHT_ASSETS" in os.environ and own.exists():
-            _check(own, asset)
+        given = os.environ.get("EDGEWRIGHT_ASSETS")
+        folders = [place for place in (folder, Path(given) if given else None) if place]
+        own = next((place / name for place in folders if (place / name).exists()), None)
+        if own:
+            check(own, asset.sha256, asset.url, SOURCE)
             shutil.copyfile(own, kept)
         elif offline:
-            raise StageFailed(f"{name} is not in the cache, and OFFLINE=1", f"EDGEWRIGHT_ASSETS=folder-with-{name}")
+            raise StageFailed(
+                f"{name} is not in the cache, and OFFLINE=1",
+                f"EDGEWRIGHT_ASSETS=folder-with-{name}   or   VENDOR=folder",
+            )
         else:
             _download(asset, kept)
     return kept
 
 
+def name_of(asset: Asset) -> str:
+    """Return the asset's file name, which is the one that its publisher gave it."""
+    return asset.url.rpartition("/")[2]
+
+
 def _download(asset: Asset, target: Path) -> None:
-    """Download under another name; the right one is given after the hash has been checked."""
-    name = target.name
     hint = f"download {asset.url} by other means, then EDGEWRIGHT_ASSETS=its-folder"
-    ca = os.environ.get("EDGEWRIGHT_CA")
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=name)
-    try:
-        with (
-            os.fdopen(handle, "wb") as file,
-            log.bar("asset", f"downloading {name}") as on_line,
-            urllib.request.urlopen(
-                asset.url, timeout=TIMEOUT_S, context=ssl.create_default_context(cafile=ca)
-            ) as answer,
-        ):
-            limit, done = asset.size or LIMIT_BYTES, 0
-            while block := answer.read(BLOCK_BYTES):
-                done += len(block)
-                if done > limit:
-                    raise HashDiffers(f"{asset.url}: longer than the {limit} bytes that are recorded", hint)
-                file.write(block)
-                on_line(f"{done}/{limit} downloading {name}")
-        _check(Path(temporary), asset)
-        os.replace(temporary, target)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as problem:
-        raise StageFailed(f"{asset.url} cannot be downloaded: {getattr(problem, 'reason', problem)}", hint) from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    total = asset.size or LIMIT_BYTES
+    with log.bar("asset", f"downloading {target.name}") as on_line:
 
+        def told(done: int) -> None:
+            on_line(f"{done}/{total} downloading {target.name}")
 
-def _check(path: Path, asset: Asset) -> None:
-    found = digest.of_file(path)
-    if found != asset.sha256:
-        raise HashDiffers(
-            f"{asset.url}: sha256 {found}, configs/assets.toml says {asset.sha256}", "compare with the publisher's"
-        )
+        fetch(asset.url, target, asset.sha256, asset.size, source=SOURCE, hint=hint, on_bytes=told)

@@ -14,9 +14,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright import digest, log, proc
+from edgewright import archives, digest, log, proc
 from edgewright.config import read_toml
 from edgewright.errors import EngineMissing, StageFailed
+from edgewright.supply import NETWORK, Supply
 
 EPOCH = "0"  # SOURCE_DATE_EPOCH: the same packages give the same tar
 
@@ -36,6 +37,15 @@ class Base:
         recipe = digest.of_value([self.suite, self.packages, self.leave_out])
         return f"localhost/edgewright-base:{self.suite}-{recipe[:12]}"
 
+    @property
+    def kept(self) -> str:
+        """Return the public image's name in an archive, which cannot keep a name by digest."""
+        return f"localhost/edgewright-base:{self.public.rpartition(':')[2][:12]}"
+
+    def identity(self, name: str) -> str:
+        """Return what stands for the base in fingerprints: the same for the public image, pulled or from an archive."""
+        return self.public if name == self.kept else name
+
 
 def load_base(root: Path) -> Base:
     """Read docker/base.toml."""
@@ -46,12 +56,16 @@ def load_base(root: Path) -> Base:
 
 def present(program: str, base: Base) -> str | None:
     """Return the base image that `program` (docker or podman) has already, the public one first."""
-    names = (base.public, base.local)
+    names = (base.public, base.kept, base.local)
     return next((name for name in names if proc.capture([program, "image", "inspect", name])[0] == 0), None)
 
 
-def obtain(program: str, base: Base) -> str:
-    """Pull the public base; where no registry can be reached, make the local one, and say so."""
+def obtain(program: str, base: Base, supply: Supply = NETWORK) -> str:
+    """Load the base from the vendor's folder or pull it; where no registry can be reached, make the local one, and say so."""
+    for name in (base.kept, base.local):
+        if archives.load(program, name, supply):
+            return name
+    supply.require_network("the base image")
     log.say("base", f"pulling {base.public.partition('@')[0]}")
     code, output = proc.capture([program, "pull", "--quiet", base.public], timeout_s=600)
     if code == 0:

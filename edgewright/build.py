@@ -17,6 +17,7 @@ from edgewright.environments import exclusively
 from edgewright.execute import RUN, Work, execute, publish, repeat
 from edgewright.plan import Output, Plan, Source, Step
 from edgewright.records import Record
+from edgewright.supply import NETWORK, Supply
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Build:
     plan: Plan
     engine: Engine
     volume: Path
-    offline: bool = False
+    supply: Supply = NETWORK
     force: bool = False
     repeat: bool = False  # run what is up to date once more, and compare
     store: Store = field(default_factory=Store.of_user)
@@ -50,7 +51,9 @@ class Build:
         """Return where a source lies on this machine, downloading an asset if need be."""
         if isinstance(source, Output):
             return self.volume / self.done[source.stage].path(source.role)
-        return assets.obtain(source, offline=self.offline) if isinstance(source, Asset) else source.path
+        if isinstance(source, Asset):
+            return assets.obtain(source, offline=self.supply.offline, folder=self.supply.assets)
+        return source.path
 
     def digest(self, source: Source) -> str:
         """Return a source's sha256: as recorded for outputs and assets, of the bytes themselves for files."""
@@ -179,10 +182,10 @@ def status(build: Build) -> list[State]:
 
 
 def build(
-    plan: Plan, engine: Engine, volume: Path, *, offline: bool = False, force: bool = False, repeat: bool = False
+    plan: Plan, engine: Engine, volume: Path, *, supply: Supply = NETWORK, force: bool = False, repeat: bool = False
 ) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
-    return complete(Build(plan, engine, volume, offline, force, repeat))
+    return complete(Build(plan, engine, volume, supply, force, repeat))
 
 
 def complete(walk: Build) -> Build:

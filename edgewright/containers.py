@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgewright import base, proc
+from edgewright import archives, base, proc
 from edgewright.config import Stage
 from edgewright.engine import VOLUME, Environment, Job, fingerprint, variables
 from edgewright.environments import exclusively, make
 from edgewright.errors import EngineMissing
+from edgewright.supply import LOOPBACK, NETWORK, PIP, Supply, settings_for
 
 # Where podman looks for the program behind --init (containers.conf(5), helper_binaries_dir); Debian only recommends it.
 INIT = ("/usr/libexec/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/lib/podman")
@@ -25,9 +26,10 @@ class Container:
 
     hermetic = True
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, supply: Supply = NETWORK) -> None:
         self.name = name
         self.root = root
+        self.supply = supply
         self.base = base.load_base(root)
         self.program = name  # `version` replaces it with the client that answers
         self.build_words: list[str] = ["build"]
@@ -89,7 +91,7 @@ class Container:
     # --- environments -----------------------------------------------------------------------------------------------------
 
     def _named(self, stage: Stage, foundation: str) -> Environment:
-        total = fingerprint(self.root, stage, foundation)
+        total = fingerprint(self.root, stage, self.base.identity(foundation))
         return Environment(stage, f"localhost/edgewright-{stage.name}:{total[:12]}", total)
 
     def find(self, stage: Stage) -> Environment | None:
@@ -101,31 +103,37 @@ class Container:
         return None
 
     def prepare(self, stage: Stage) -> Environment:
-        """Return the stage's image; build it, and get the base it stands on, if need be."""
+        """Return the stage's image; load or build it, and get the base it stands on, if need be."""
         if found := self.find(stage):
             return found
         with exclusively(f"{self.name}-base"):
-            foundation = base.present(self.program, self.base) or base.obtain(self.program, self.base)
+            foundation = base.present(self.program, self.base) or base.obtain(self.program, self.base, self.supply)
         environment = self._named(stage, foundation)
         with exclusively(f"{self.name}-{stage.name}-{environment.fingerprint[:12]}"):
-            if self.find(stage) is None:
+            if self.find(stage) is None and not archives.load(self.program, environment.name, self.supply):
                 self.build(environment, foundation)
         return environment
 
     def build(self, environment: Environment, foundation: str, *words: str) -> None:
         """Build an image; `words` are more options of the engine's own."""
-        argv = self.build_argv(environment, foundation)
-        argv = [*argv[:-1], *words, argv[-1]]
-        env = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
-        make(environment, argv, f"building {environment.name}", cwd=self.root, env=env)
+        with self.supply.links(environment.stage, self.root) as links, settings_for(links) as settings:
+            argv = self.build_argv(environment, foundation, settings)
+            argv = [*argv[:-1], *words, argv[-1]]
+            env = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
+            make(environment, argv, f"building {environment.name}", cwd=self.root, env=env)
 
-    def build_argv(self, environment: Environment, foundation: str) -> list[str]:
-        """Return the command line that builds an image. The context is the project's root, less what .dockerignore leaves out."""
+    def build_argv(self, environment: Environment, foundation: str, settings: Path | None = None) -> list[str]:
+        """Return the command line that builds an image; `settings` are those of pip for a build without a network.
+
+        The context is the project's root, less what .dockerignore leaves out.
+        """
         argv = [self.program, *self.build_words, "--file", f"docker/{environment.stage.name}/Dockerfile"]
         argv += ["--build-arg", f"BASE_IMAGE={foundation}", "--tag", environment.name]
         if self.name == "podman":
             argv += ["--layers", "--format", "docker"]
-        for secret, path in secrets().items():
+        if settings:  # a proxy that the client hands to every build would not find our loopback
+            argv += ["--network", "host", "--build-arg", f"no_proxy={LOOPBACK}"]
+        for secret, path in {**secrets(), **({"pip_conf": settings / PIP} if settings else {})}.items():
             argv += ["--secret", f"id={secret},src={path}"]
         return [*argv, "."]
 

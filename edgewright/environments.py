@@ -12,7 +12,7 @@ import platformdirs
 from edgewright import log
 from edgewright.config import Stage
 from edgewright.engine import Environment
-from edgewright.errors import EdgewrightError, HashDiffers, StageFailed
+from edgewright.errors import EdgewrightError, EngineMissing, HashDiffers, StageFailed
 
 # Shared by all checkouts: an environment depends on what it is made from, not on where.
 CACHE = platformdirs.user_cache_path("edgewright")
@@ -24,6 +24,12 @@ CAUSES: tuple[tuple[tuple[str, ...], type[EdgewrightError], str, str], ...] = (
         HashDiffers,
         "a download has another sha256 than the lock",
         "make lock",
+    ),
+    (
+        ("No interpreter found for Python",),
+        EngineMissing,
+        "the Python that it needs is not on this machine, and none may be downloaded",
+        "ENGINE=docker or ENGINE=podman",
     ),
     (
         ("No space left on device", "not enough space"),

@@ -13,6 +13,7 @@ from edgewright.config import Stage
 from edgewright.engine import Environment, Job, fingerprint, variables
 from edgewright.environments import CACHE, exclusively, make
 from edgewright.errors import EngineMissing
+from edgewright.supply import LOOPBACK, NETWORK, PIP, UV, Supply, settings_for
 
 PYTHON = "3.11"  # what docker/base.toml's images have, and the newest that tensorflow 2.13.1 takes
 MARK = ".complete"  # written last: a folder without it is half-made and is made anew
@@ -24,8 +25,9 @@ class Venv:
     name = "venv"
     hermetic = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, supply: Supply = NETWORK) -> None:
         self.root = root
+        self.supply = supply
         self.without_network: list[str] = []  # `version` finds out whether the network can be taken away
 
     def version(self) -> str:
@@ -60,9 +62,11 @@ class Venv:
         shutil.rmtree(folder, ignore_errors=True)
         argvs = self.build_argvs(environment)
         try:
-            for number, argv in enumerate(argvs, 1):
-                text = f"making {folder.name}, {number} of {len(argvs)}"
-                make(environment, argv, text, cwd=self.root, env=_build_env())
+            with self.supply.links(environment.stage, self.root) as links, settings_for(links) as settings:
+                env = build_env() | (_only(links, settings) if settings else {})
+                for number, argv in enumerate(argvs, 1):
+                    text = f"making {folder.name}, {number} of {len(argvs)}"
+                    make(environment, argv, text, cwd=self.root, env=env)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -136,8 +140,15 @@ def python_of(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def _build_env() -> dict[str, str]:
+def build_env() -> dict[str, str]:
     """Return what builds need beside our own environment: trust in the same certificates as the system's tools."""
     ca = os.environ.get("EDGEWRIGHT_CA")
     wanted = {"SSL_CERT_FILE": ca, "PIP_CERT": ca} if ca else {}
     return {**wanted, "PYTHONDONTWRITEBYTECODE": "1", "UV_NO_PROGRESS": "1"}
+
+
+def _only(links: str, settings: Path) -> dict[str, str]:
+    """Return what makes pip and uv know a page of links and nothing else."""
+    pip = {"PIP_CONFIG_FILE": str(settings / PIP), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": links}
+    uv = {"UV_CONFIG_FILE": str(settings / UV), "UV_PYTHON_DOWNLOADS": "never"}
+    return {**pip, **uv, "no_proxy": LOOPBACK}
