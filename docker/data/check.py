@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from labels import Form, guess_form, read_rows
 from listing import labels_of, list_images
 from pictures import Unreadable, decode
 from problems import Problem, refuse
+from reading import IMAGE_BYTES_MAX, TEXT_BYTES_MAX, read
 from skeleton import FLIP_IDX
 
 
@@ -121,9 +121,10 @@ def _guess(description: Description, images: dict[str, list[str]], rules: Rules)
 def _label_texts(root: Path, images: dict[str, list[str]]) -> Iterator[str]:
     for split in SPLITS:
         for image in images[split]:
-            path = root / labels_of(image)
-            if path.is_file():
-                yield path.read_text(encoding="utf-8-sig", errors="replace")
+            try:
+                yield read(root, labels_of(image), TEXT_BYTES_MAX).decode("utf-8-sig", errors="replace")
+            except (OSError, Unreadable):
+                continue  # there are none, or `_inspect` says what is wrong with them
 
 
 def _inspect_all(root: Path, images: dict[str, list[str]], form: Form) -> dict[str, list[Item]]:
@@ -144,7 +145,7 @@ def _inspect(job: tuple[Path, str, Form]) -> Item:
     """One image and its labels; whatever is wrong goes into the item, for an exception would hide the other faults."""
     root, image, form = job
     try:
-        content = _read(root, image)
+        content = read(root, image, IMAGE_BYTES_MAX)
         picture = decode(content)
     except (OSError, Unreadable) as error:
         reason = error if isinstance(error, Unreadable) else error.strerror or "cannot be read"
@@ -154,7 +155,7 @@ def _inspect(job: tuple[Path, str, Form]) -> Item:
     if not (root / place).exists() and not (root / place).is_symlink():
         return item
     try:
-        content = _read(root, place)
+        content = read(root, place, TEXT_BYTES_MAX)
         rows, problems = read_rows(content.decode("utf-8"), form, place)
     except UnicodeDecodeError:
         return replace(item, problems=(Problem(place, "no text"),))
@@ -169,14 +170,6 @@ def _inspect(job: tuple[Path, str, Form]) -> Item:
         repeated=len(rows) - len(set(rows)),
         problems=tuple(problems),
     )
-
-
-def _read(root: Path, place: str) -> bytes:
-    """A file's bytes, if it lies in the data set even when all links are resolved."""
-    path = root / place
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):  # unlike resolve() at peace with loops
-        raise Unreadable("a link that leads outside the data set's folder")
-    return path.read_bytes()
 
 
 def _tell(split: str, items: list[Item]) -> None:

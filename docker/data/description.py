@@ -9,6 +9,8 @@ from typing import Any
 
 import stage
 import yaml
+from pictures import Unreadable
+from reading import TEXT_BYTES_MAX, read, stays_inside
 
 SPLITS = ("train", "val")
 # What both ultralytics 8.2 (data/utils.py IMG_FORMATS) and Pillow's safe decoders read.
@@ -47,7 +49,7 @@ def describe(root: Path, yaml_name: str) -> Description:
         return Description(root, "folders", _find_layout(root))
     if Path(name).name != name or not (root / name).is_file():
         raise stage.Refused(f"{name}: no such file in the data set's folder", "DATA= names a data.yaml or a folder")
-    return _from_yaml(root, name, _read_yaml(root / name))
+    return _from_yaml(root, name, _read_yaml(root, name))
 
 
 def _find_yaml(root: Path) -> str:
@@ -77,16 +79,31 @@ def _find_layout(root: Path) -> dict[str, tuple[str, ...]]:
     )
 
 
-def _read_yaml(path: Path) -> dict[Any, Any]:
+def read_text(root: Path, place: str, hint: str) -> str:
+    """The text of a file of the data set."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return read(root, place, TEXT_BYTES_MAX).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise stage.Refused(f"{place}: no text", hint) from None
+    except (OSError, Unreadable) as error:
+        reason = error if isinstance(error, Unreadable) else error.strerror or "cannot be read"
+        raise stage.Refused(f"{place}: {reason}", hint) from None
+
+
+def _read_yaml(root: Path, name: str) -> dict[Any, Any]:
+    text = read_text(root, name, "DATA= names a data.yaml or a folder")
+    try:
+        # A few lines of references to references make a value larger than any memory as soon as it is printed.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise stage.Refused(f"{name}: a reference (*name), which no data set needs", "write the value out")
+        content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise stage.Refused(f"{path.name}:{line}: {error.problem or 'no valid YAML'}", "mend that line") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
-        raise stage.Refused(f"{path.name}: no YAML text", "DATA= names a data.yaml or a folder") from None
+        raise stage.Refused(f"{name}:{line}: {error.problem or 'no valid YAML'}", "mend that line") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise stage.Refused(f"{name}: no YAML text", "DATA= names a data.yaml or a folder") from None
     if not isinstance(content, dict):
-        raise stage.Refused(f"{path.name}: holds no keys", "it needs train, val and names")
+        raise stage.Refused(f"{name}: holds no keys", "it needs train, val and names")
     return content
 
 
@@ -133,7 +150,7 @@ def _inside(root: Path, start: Path, text: Any, where: str) -> Path:
         raise stage.Refused(f"{where} leads outside the data set's folder: {text}", _OUTSIDE_HINT)
     if not path.exists():
         raise stage.Refused(f"{where}: no such folder: {text}", _OUTSIDE_HINT)
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+    if not stays_inside(root, path.relative_to(root).as_posix()):
         raise stage.Refused(f"{where} is a link that leads outside the data set's folder: {text}", _OUTSIDE_HINT)
     return path
 

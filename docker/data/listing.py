@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import stage
-from description import SPLITS, SUFFIXES, Description
+from description import SPLITS, SUFFIXES, Description, read_text
+from reading import stays_inside
 
 _UNREAD = frozenset({".avif", ".dng", ".gif", ".heic", ".heif", ".jxl", ".pfm"})  # images, but not for training
 
@@ -26,7 +28,17 @@ def list_images(description: Description) -> dict[str, list[str]]:
                 f"images end in {', '.join(sorted(SUFFIXES))}",
             )
         found[split] = sorted(images)
+    _refuse_collisions(sorted({*found["train"], *found["val"]}))
     return found
+
+
+def _refuse_collisions(images: Iterable[str]) -> None:
+    """Two names that Windows and macOS take for one would be one image there, and other results."""
+    seen: dict[str, str] = {}
+    for image in images:
+        other = seen.setdefault(unicodedata.normalize("NFC", image).casefold(), image)
+        if other != image:
+            raise stage.Refused(f"{other} and {image} are one name on other systems", "rename one, and its labels")
 
 
 def labels_of(image: str) -> str:
@@ -42,8 +54,8 @@ def _walk(root: Path, folder: Path) -> Iterator[str]:
     unread = []
     for directory, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(directory)
-        if not Path(real).is_relative_to(os.path.realpath(root)):
-            place = Path(directory).relative_to(root).as_posix()
+        place = Path(directory).relative_to(root).as_posix()
+        if not stays_inside(root, place):
             raise stage.Refused(f"{place}: a link that leads outside the data set's folder", "copy what it leads to")
         if real in seen:  # a link back to where we have been
             folders.clear()
@@ -67,10 +79,7 @@ def _read_list(root: Path, path: Path) -> Iterator[str]:
         raise stage.Refused(
             f"{place}: neither a folder nor a .txt list of images", "train and val name folders or lists"
         )
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise stage.Refused(f"{place}: no text", "a list has one image's path a line") from None
+    lines = read_text(root, place, "a list has one image's path a line").splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

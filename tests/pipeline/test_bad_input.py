@@ -180,9 +180,22 @@ def _outside(data: Path) -> None:
     )
 
 
+def _linked(data: Path) -> None:
+    image = next((data / "images" / "train").iterdir())
+    image.unlink()
+    image.symlink_to("/etc/hostname")
+
+
+def _same_name(data: Path) -> None:
+    image = next((data / "images" / "train").iterdir())
+    shutil.copy(image, image.with_name(image.name.replace(".jpg", ".JPG")))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (_linked, "a link "),
+        (_same_name, "are one name on other systems"),
         (_no_val, "images/val: no validation images"),
         (_broken_image, "truncated or damaged"),
         (_outside_its_range, "8 classes; pose firmware knows 1"),

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,6 +112,57 @@ def _link_folder(root: Path) -> None:
     (root / "images/train/more").symlink_to("/usr/share")
 
 
+def _link_back(root: Path) -> None:
+    """An absolute link that stays inside: it leads nowhere once the folder is mounted in a container."""
+    (root / "images/train/9.png").symlink_to(root / "images/train/1.png")
+
+
+def _link_behind_a_link(root: Path) -> None:
+    (root / "images/train/9.png").symlink_to("8.png.link")
+    (root / "images/train/8.png.link").symlink_to("../../../../../../../../etc/hostname")
+
+
+def _link_out_and_back(root: Path) -> None:
+    (root / "images/train/9.png").symlink_to(f"../../../{root.name}/images/train/1.png")
+
+
+def _link_to_itself(root: Path) -> None:
+    (root / "images/train/9.png").symlink_to("9.png")
+
+
+def _link_instead(place: str) -> Callable[[Path], object]:
+    def spoil(root: Path) -> None:
+        (root / place).unlink(missing_ok=True)
+        (root / place).symlink_to("/etc/passwd")
+
+    return spoil
+
+
+def _pipe_instead(place: str) -> Callable[[Path], object]:
+    def spoil(root: Path) -> None:
+        (root / place).unlink()
+        os.mkfifo(root / place)
+
+    return spoil
+
+
+def _outside_list(root: Path) -> None:
+    write_yaml(root, train="train.txt")
+    (root / "train.txt").symlink_to("/etc/passwd")
+
+
+def _bomb(root: Path) -> None:
+    """The head of a PNG of 60,000 x 60,000 pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    (root / "images/train/1.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + bytes(4) + b"IDAT"
+    )
+
+
+def _copied_as(place: str) -> Callable[[Path], object]:
+    return lambda root: shutil.copy(root / "images/train/1.png", root / place)
+
+
 def _without(place: str) -> Callable[[Path], object]:
     return lambda root: shutil.rmtree(root / place)
 
@@ -136,6 +189,28 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "binary labels": (lambda r: (r / "labels/train/1.txt").write_bytes(b"\xff\xfe\x00"), r"1.txt: no text"),
     "link to a file": (_link_image, r"images/train/1.png: a link that leads outside"),
     "link to a folder": (_link_folder, r"images/train/more: a link that leads outside"),
+    "absolute link": (_link_back, r"images/train/9.png: a link that leads outside the data set's folder, or is absol"),
+    "link behind a link": (_link_behind_a_link, r"images/train/9.png: a link that leads outside"),
+    "link out and back": (_link_out_and_back, r"images/train/9.png: a link that leads outside"),
+    "link to itself": (_link_to_itself, r"images/train/9.png: a link that leads outside"),
+    "linked labels": (_link_instead("labels/train/1.txt"), r"labels/train/1.txt: a link that leads outside"),
+    "linked yaml": (_link_instead("data.yaml"), r"data.yaml: a link that leads outside"),
+    "linked list": (_outside_list, r"data.yaml: train is a link that leads outside"),
+    "pipe": (_pipe_instead("images/train/1.png"), r"images/train/1.png: no plain file"),
+    "pipe for labels": (_pipe_instead("labels/train/1.txt"), r"labels/train/1.txt: no plain file"),
+    "too many pixels": (_bomb, r"images/train/1.png: more pixels than any camera has"),
+    "huge image": (lambda r: os.truncate(r / "images/train/1.png", 300 << 20), r"1.png: 314,572,800 bytes; more than"),
+    "huge labels": (lambda r: os.truncate(r / "labels/train/1.txt", 5 << 20), r"1.txt: 5,242,880 bytes; more than"),
+    "case": (_copied_as("images/train/1.PNG"), r"images/train/1.PNG and images/train/1.png are one name"),
+    "case of a split": (
+        lambda r: (
+            (r / "images/Train").mkdir(),
+            _copied_as("images/Train/1.png")(r),
+            write_yaml(r, val="images/Train"),
+        ),
+        r"images/Train/1.png and images/train/1.png are one name",
+    ),
+    "yaml bomb": (_yaml("a: &a [x]\nb: &b [*a, *a]\ntrain: *b\n"), r"data.yaml: a reference"),
     "no val": (_without("images/val"), r"images/val: no validation images"),
     "hidden": (lambda r: make_set(r, row=ROW.replace(" 2", " 0")), r"train: all keypoints have visibility 0"),
     "two classes": (lambda r: make_set(r, row="1" + ROW[1:]), r"labels: 2 classes; pose firmware knows 1"),
@@ -173,6 +248,14 @@ def test_a_fault_is_refused_in_words(data: SimpleNamespace, tmp_path: Path, name
     with pytest.raises(data.stage.Refused, match=fact) as refused:
         check(data, tmp_path)
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_link_that_stays_in_the_data_set_is_followed(data: SimpleNamespace, tmp_path: Path) -> None:
+    make_set(tmp_path)
+    (tmp_path / "images/train/9.png").symlink_to("../val/3.png")
+    (tmp_path / "more").symlink_to("images/train")
+    write_yaml(tmp_path, train="more")
+    assert [item.image for item in check(data, tmp_path).items["train"]][-1] == "more/9.png"
 
 
 def test_many_faults_are_named_five_at_a_time(data: SimpleNamespace, tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Reading a user's files with distrust: none outside the data set, none that is no file, none too large to be what it should be."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from pictures import Unreadable
+
+IMAGE_BYTES_MAX = 256 << 20
+TEXT_BYTES_MAX = 4 << 20  # of labels, a list or a yaml; a row with 17 keypoints has 400 bytes
+_HOPS_MAX = 40  # links behind links; what Linux follows
+
+
+def read(root: Path, place: str, limit_bytes: int) -> bytes:
+    """A file's bytes; raises Unreadable for what is no file of the data set, OSError for what cannot be read."""
+    if not stays_inside(root, place):
+        raise Unreadable("a link that leads outside the data set's folder, or is absolute")
+    state = (root / place).stat()
+    if not stat.S_ISREG(state.st_mode):  # opening a pipe would wait for ever
+        raise Unreadable("no plain file")
+    if state.st_size > limit_bytes:
+        raise Unreadable(f"{state.st_size:,} bytes; more than {limit_bytes:,} are not read")
+    return (root / place).read_bytes()
+
+
+def stays_inside(root: Path, place: str) -> bool:
+    """Whether a path, and each link on it, stays below `root`.
+
+    An absolute link does not, even if it leads back: the folder is somewhere else in a container, and all engines shall agree.
+    """
+    at: list[str] = []
+    ahead, hops = list(reversed(Path(place).parts)), 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            if not at:
+                return False
+            at.pop()
+        elif not root.joinpath(*at, part).is_symlink():
+            at.append(part)
+        else:
+            target, hops = root.joinpath(*at, part).readlink(), hops + 1
+            if target.is_absolute() or hops > _HOPS_MAX:
+                return False
+            ahead.extend(reversed(target.parts))
+    return True
