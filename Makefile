@@ -4,13 +4,15 @@ SHELL := /bin/sh
 PYTHON ?= python3
 INV := .venv/bin/inv
 
-TASKS := deploy verify reproduce report plan devices doctor environments base lock bench cache clean help
+TASKS := deploy verify reproduce release check key report plan devices doctor environments vendor base lock audit bench cache clean help
 # What was set on the command line, except what make and the shell use themselves.
 GIVEN := $(filter-out MAKEFLAGS PYTHON SHELL V,$(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $(v))),$(v))))
 lower = $(shell printf %s '$1' | tr A-Z_ a-z-)
 quote = '$(subst ','\'',$1)'
 FLAGS = $(foreach v,$(GIVEN),$(if $($(v)),--$(call lower,$(v))=$(call quote,$($(v)))))
-OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE UPGRADE CACHE JSON AGAINST IMAGES
+OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE VENDOR UPGRADE TABLE CACHE JSON AGAINST IMAGES KEY RELEASE
+# Without a network pip knows no index, only what `make vendor` has collected.
+WHEELS = $(if $(filter vendor,$(MAKECMDGOALS)),,$(if $(VENDOR),--no-index --find-links $(call quote,$(VENDOR)/wheels),$(if $(filter 1,$(OFFLINE)),--no-index)))
 UNKNOWN := $(filter-out $(OPTIONS),$(GIVEN))
 
 .PHONY: $(TASKS) test
@@ -26,7 +28,7 @@ test: .venv/dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "error: $$($(PYTHON) --version) is too old"; echo " hint: make … PYTHON=python3.11 (3.10 or newer)"; exit 3; }
 	@$(PYTHON) -m venv .venv || { echo "error: no venv module"; echo " hint: sudo apt-get install python3-venv"; exit 3; }
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes $(WHEELS) -r $<
 	@touch $@
 
 .venv/dev: requirements/dev.txt .venv/host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import inspect
 import json
@@ -20,6 +21,7 @@ from edgewright.config import load_project
 from edgewright.containers import Container
 from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
 from edgewright.plan import Plan, make_plan
+from edgewright.supply import Supply, open_supply
 
 ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
@@ -67,12 +69,14 @@ def _plan(raw: dict[str, str]) -> Plan:
     return make_plan(project, device, project.pick("recipe", raw["recipe"] or RECIPE), options.parse(project, raw))
 
 
+def _supply(raw: dict[str, str]) -> Supply:
+    return open_supply(raw["vendor"], options.flag("offline", raw["offline"]))
+
+
 def _walk(raw: dict[str, str]) -> Build:
-    plan = _plan(raw)
-    flags = {name: options.flag(name, raw[name]) for name in ("offline", "force", "verify_cache")}
-    return Build(
-        plan, engines.choose(ROOT, raw["engine"]), VOLUME, flags["offline"], flags["force"], flags["verify_cache"]
-    )
+    plan, supply = _plan(raw), _supply(raw)
+    force, repeat = options.flag("force", raw["force"]), options.flag("verify_cache", raw["verify_cache"])
+    return Build(plan, engines.choose(ROOT, raw["engine"], supply), VOLUME, supply, force, repeat)
 
 
 def _build(raw: dict[str, str]) -> Build:
@@ -93,13 +97,44 @@ def verify(raw: dict[str, str]) -> None:
     verdict.require(_build(raw))
 
 
+@command("key")
+def key(raw: dict[str, str]) -> None:
+    """Make a key pair to sign releases with."""
+    from edgewright import signature
+
+    show.key(*signature.make_key(Path(raw["key"]).expanduser() if raw["key"] else signature.DEFAULT))
+
+
+@command(*options.HELP, "key")
+def release(raw: dict[str, str]) -> None:
+    """Deploy, and write the bundle with statements, bill of materials, card and licences; with --key, signed."""
+    from edgewright import release  # only here and below: cryptography is slow to load
+
+    walk = _walk(raw)
+    terms = release.prepare(ROOT, walk.engine, raw["key"])
+    verdict.require(complete(walk))
+    show.bundle(*release.write(walk, DIST, terms), walk)
+
+
+@command("release", "key")
+def check(raw: dict[str, str]) -> None:
+    """Verify a release with nothing but itself and a public key."""
+    from edgewright import check
+
+    if not raw["release"]:
+        raise WrongInput("which release?", "RELEASE=dist/releases/…")
+    key = Path(raw["key"]).expanduser() if raw["key"] else None
+    for line in check.check(Path(raw["release"]).expanduser(), key):
+        log.say("✓", line, "green")
+
+
 @command(*options.HELP, "against", "images")
 def reproduce(raw: dict[str, str]) -> None:
     """Build everything twice from nothing, the second time under other conditions, and compare every byte."""
     walk = _walk(raw)
     images = options.flag("images", raw["images"])
     stages = [step.stage for step in walk.plan.steps]
-    other = engines.another(ROOT, walk.engine, stages, raw["against"])
+    other = engines.another(ROOT, walk.engine, stages, raw["against"], walk.supply)
     show.digests(reproducing.reproduce(load_project(ROOT), walk, other))
     if images and isinstance(walk.engine, Container):
         show.contents(rootfs.compare(walk.engine, stages))
@@ -136,12 +171,20 @@ def doctor(_: dict[str, str]) -> None:
     sys.exit(0 if doctor.show(ROOT) else 3)
 
 
-@command("engine")
+@command("engine", "offline", "vendor")
 def environments(raw: dict[str, str]) -> None:
     """Build every stage's image or venv now."""
-    engine = engines.choose(ROOT, raw["engine"])
+    engine = engines.choose(ROOT, raw["engine"], _supply(raw))
     for stage in load_project(ROOT).stages.values():
         log.say(stage.name, engine.prepare(stage).name)
+
+
+@command("engine", "vendor")
+def vendor(raw: dict[str, str]) -> None:
+    """Collect wheels, assets and images in one folder, from which a machine without a network builds."""
+    from edgewright.vendor import fill
+
+    fill(load_project(ROOT), engines.choose(ROOT, raw["engine"]), Path(raw["vendor"] or ROOT / "vendor").expanduser())
 
 
 @command("engine")
@@ -155,12 +198,22 @@ def base(raw: dict[str, str]) -> None:
     base.make_local(engine.program, base.load_base(ROOT))
 
 
-@command("upgrade")
+@command("upgrade", "table")
 def lock(raw: dict[str, str]) -> None:
     """Resolve every requirements.in again; with --upgrade 1 to the newest that it allows."""
     from edgewright.lock import lock
 
-    lock(ROOT, upgrade=options.flag("upgrade", raw["upgrade"]))
+    table = Path(raw["table"]).expanduser() if raw["table"] else None
+    lock(ROOT, upgrade=options.flag("upgrade", raw["upgrade"]), table=table)
+
+
+@command()
+def audit(_: dict[str, str]) -> None:
+    """Ask about known vulnerabilities in every lock; each is excused in requirements/audit.toml, or an error."""
+    from edgewright.audit import audit
+
+    found = audit(ROOT, datetime.date.today())
+    log.say("audit", f"✓ {len(found)} findings, all excused with a reason and a date", "green")
 
 
 @command("weights", "data", "model")

@@ -5,26 +5,55 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgewright import log, proc
-from edgewright.errors import StageFailed
+from edgewright.errors import StageFailed, WrongInput
 from edgewright.venvs import PYTHON, python_of, uv
 
 STAGE = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_28", "--override", "../overrides.txt")
 HOST = ("--universal", "--python-version", "3.10")  # the oldest Python that starts Edgewright
 
+Change = tuple[str, str, str]  # package, old version, new version; "-" where there is none
 
-def lock(root: Path, *, upgrade: bool) -> None:
-    """Rewrite every lock, those first that others are constrained by; without `upgrade` only what no longer fits changes."""
+
+def lock(root: Path, *, upgrade: bool, table: Path | None = None) -> None:
+    """Rewrite every lock, those first that others are constrained by; without `upgrade` only what no longer fits changes.
+
+    What changed is printed, and written to the file `table` as Markdown, if one is given.
+    """
+    if table and not table.parent.is_dir():
+        raise WrongInput(f"TABLE={table}: no folder {table.parent}", "TABLE=pins.md")
+    changes: dict[str, list[Change]] = {}
     requirements = sorted(root.glob("requirements/*.in")) + sorted(root.glob("docker/*/*requirements.in"))
     for path in sorted(requirements, key=lambda path: "\n-c " in path.read_text()):
-        _compile(root, path, upgrade)
+        changes[path.with_suffix(".txt").relative_to(root).as_posix()] = _compile(root, path, upgrade)
     for folder in sorted(root.glob("patches/*")):
         _expect(root, folder)
+    if table:
+        unfinished = table.with_name(f".{table.name}.unfinished")
+        unfinished.write_text(as_markdown(changes), encoding="utf-8")
+        os.replace(unfinished, table)
 
 
-def _compile(root: Path, path: Path, upgrade: bool) -> None:
+def as_markdown(changes: Mapping[str, Sequence[Change]]) -> str:
+    """Return a table of what changed in each lock, a row for each package."""
+    rows = [
+        f"| {name} | {package} | {old} | {new} |" for name in sorted(changes) for package, old, new in changes[name]
+    ]
+    if not rows:
+        return "Nothing changed.\n"
+    return "\n".join(["| lock | package | old | new |", "|---|---|---|---|", *rows, ""])
+
+
+def compare(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
+    """Return what changed between two locks, by package."""
+    pairs = ((name, before.get(name, "-"), after.get(name, "-")) for name in sorted({*before, *after}))
+    return [(name, old, new) for name, old, new in pairs if old != new]
+
+
+def _compile(root: Path, path: Path, upgrade: bool) -> list[Change]:
     target = path.with_suffix(".txt")
     before = _pins(target)
     argv = [uv(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--annotation-style=line"]
@@ -33,13 +62,10 @@ def _compile(root: Path, path: Path, upgrade: bool) -> None:
     # From the file's own folder, so that the annotations in a lock are the same on every machine.
     if proc.stream([*argv, path.name, "--output-file", target.name], lines.append, cwd=path.parent):
         raise StageFailed(f"{path.relative_to(root)}: cannot be resolved: {' '.join(lines)[:300]}", "make doctor")
-    after = _pins(target)
-    changed = [
-        f"{name} {before.get(name, '-')} → {after.get(name, '-')}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    ]
-    log.say("lock", f"{target.relative_to(root)}: {', '.join(changed) or 'unchanged'}")
+    changes = compare(before, _pins(target))
+    told = ", ".join(f"{name} {old} → {new}" for name, old, new in changes)
+    log.say("lock", f"{target.relative_to(root)}: {told or 'unchanged'}")
+    return changes
 
 
 def _pins(path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgewright import proc
+from edgewright import archive, folder, proc
 from edgewright.config import Asset, Project
 from edgewright.errors import WrongInput, nearest
 from edgewright.plan import TYPED, Options
@@ -19,7 +19,7 @@ HELP: Mapping[str, str] = {
     "device": "the board: see `make devices`",
     "recipe": "what is built: a name from configs/recipes (default: figures-pose)",
     "weights": "your own YOLOv8 .pt, from any ultralytics 8.x, or a name from configs/assets.toml",
-    "data": "your own data set: a data.yaml or a folder with images/ and labels/",
+    "data": "your own data set: a data.yaml, a folder with images/ and labels/, or one of them as .zip, .tar, .tar.gz, .tgz",
     "model": "your own quantised .tflite; it enters after the export",
     "imgsz": "side of the square input in pixels, a multiple of 32",
     "epochs": "train for so many epochs; with WEIGHTS= it means fine-tuning them",
@@ -32,12 +32,16 @@ HELP: Mapping[str, str] = {
     "engine": "docker, podman or venv (default: the first that answers)",
     "force": "1: run every step again",
     "verify_cache": "1: run what is up to date once more, and compare every output",
-    "offline": "1: download nothing",
+    "offline": "1: use no network at all",
+    "vendor": "the folder that `make vendor` fills, and that a machine without a network builds from",
 }
 # Options of one command only.
 OWN: Mapping[str, str] = {
     "upgrade": "lock: 1: to the newest that each requirements.in allows",
+    "table": "lock: a file for what changed, as a Markdown table",
     "cache": "clean: 1: also what nobody has taken from the cache for 30 days",
+    "key": "key: where to make it; release: the private key to sign with; check: the public one",
+    "release": "check: the folder of a release",
     "json": "devices: 1: only the boards' names, as JSON",
     "against": "reproduce: the engine of the second build (default: another that answers)",
     "images": "reproduce: 1: build the images a second time, too",
@@ -58,9 +62,13 @@ def parse(project: Project, raw: Mapping[str, str]) -> Options:
             files[role] = project.assets[given[name]]
             continue
         _check_file(name, path, project)
+        if name == "data" and path.is_file() and archive.is_archive(path):
+            path = archive.unpack(path)
         if name == "data" and path.is_file():
             parameters["yaml"] = path.name
             path = path.parent
+        if name == "data":
+            folder.check(path)
         files[role] = path.resolve()
     return Options(files, parameters, _machine(), given.get("firmware", ""), _name(given.get("name", "")))
 
@@ -88,8 +96,8 @@ def _check_file(name: str, path: Path, project: Project) -> None:
         hint = nearest(path.name, known) if known and len(known) < 200 else "check the path"
         raise WrongInput(f"{where}: no such file{' or folder' if name == 'data' else ''}", hint)
     if name == "data":
-        if path.is_file() and path.suffix not in (".yaml", ".yml"):
-            raise WrongInput(f"{where}: neither a folder nor a data.yaml", f"DATA={path.parent}")
+        if path.is_file() and path.suffix not in (".yaml", ".yml") and not archive.is_archive(path):
+            raise WrongInput(f"{where}: neither a folder, an archive nor a data.yaml", f"DATA={path.parent}")
         return
     if path.is_dir():
         raise WrongInput(f"{where}: a folder, not a file", f"{name.upper()}={path}/…")

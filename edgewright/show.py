@@ -17,14 +17,19 @@ COMMANDS = (
     ("deploy", "DEVICE=…", "from data to a model for the board, in dist/"),
     ("verify", "DEVICE=…", "… only prove what the board will do; MODEL=any.tflite: with anybody's file"),
     ("reproduce", "DEVICE=…", "build everything twice from nothing and compare every byte; IMAGES=1: the images too"),
+    ("release", "DEVICE=… [KEY=…]", "deploy, with statements, bill of materials, card; signed, in dist/releases/"),
+    ("check", "RELEASE=… [KEY=…]", "verify a release with nothing but itself and the public key"),
+    ("key", "[KEY=…]", "make a key pair to sign releases with"),
     ("report", "DEVICE=…", "open the last report"),
     ("plan", "DEVICE=…", "what would run, and why"),
     ("devices", "", "boards, firmwares, recipes"),
     ("doctor", "", "engines, GPU, disk, network: what is there, and what to do"),
     ("test", "", "unit tests, then the real ones for every engine that answers"),
     ("environments", "[DEVICE=…]", "build images or venvs now, not when they are first needed"),
+    ("vendor", "[VENDOR=…]", "collect wheels, assets and images in one folder, for a machine without a network"),
     ("base", "", "make the base image here, with mmdebstrap"),
     ("lock", "[UPGRADE=1]", "resolve the requirements again and rewrite the locks"),
+    ("audit", "", "known vulnerabilities in every lock, each excused in requirements/audit.toml or an error"),
     ("bench", "WEIGHTS=… DATA=…", "measure the export against stock `yolo export`"),
     (
         "bench",
@@ -40,7 +45,7 @@ def help_text() -> None:
     """Print every command and every option."""
     log.out.print("Edgewright: a YOLOv8 model onto a microcontroller, with the same bytes every time.\n")
     for name, arguments, text in COMMANDS:
-        log.out.print(f"  make {name + ' ' + arguments:<24} {text}", markup=False)
+        log.out.print(f"  make {name + ' ' + arguments:<27} {text}", markup=False)
     log.out.print("\nOptions of deploy, verify, report and plan:")
     for name, text in options.HELP.items():
         log.out.print(f"  {name.upper() + '=':<12} {text}", markup=False)
@@ -118,6 +123,13 @@ def contents(images: Sequence[tuple[str, str]]) -> None:
         log.say(stage, f"✓ built twice, the same contents: sha256:{total}", "green")
 
 
+def key(private: Path, public: Path) -> None:
+    """Print where a new key pair is, and what to do with each half."""
+    log.say("key", f"{shown(private)}: keep it secret, and a copy of it safe", "bold")
+    log.say("", f"{shown(public)}: give it to whoever should check your releases")
+    log.say("", f"make release DEVICE=… KEY={shown(private)}", "dim")
+
+
 def bundle(folder: Path, written: bool, walk: Build) -> None:
     """Print where the bundle is, and what came of it."""
     model = folder / "model.tflite"
@@ -129,4 +141,9 @@ def bundle(folder: Path, written: bool, walk: Build) -> None:
     if not (folder / "labels.txt").exists():
         log.say("", "a .tflite alone has no class names: no labels.txt", "yellow")
     if not walk.engine.hermetic:
-        log.say("", "made by the venv engine: good for trying, not for releases", "yellow")
+        log.say(
+            "",
+            "made by the venv engine: a step could read and change all that you can, and end your processes;",
+            "yellow",
+        )
+        log.say("", "for trying, and for files that you trust; releases come from containers", "yellow")
