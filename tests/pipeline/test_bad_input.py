@@ -51,7 +51,7 @@ def refused(workspace: Workspace, code: int, message: str, hint: str, **options:
         ({"imgsz": "100"}, "IMGSZ=100: not a multiple of 32", "IMGSZ=96"),
         ({"imgsz": "192x160"}, "IMGSZ=192x160: not square", "IMGSZ=192"),
         ({"model": "README.md"}, "MODEL=README.md: not a TFLite file", "WEIGHTS="),
-        ({"data": "README.md"}, "DATA=README.md: neither a folder nor a data.yaml", "DATA="),
+        ({"data": "README.md"}, "DATA=README.md: neither a folder, an archive nor a data.yaml", "DATA="),
         ({"force": "yes"}, "FORCE=yes: neither 1 nor 0", "FORCE=1"),
         ({"name": "a/b"}, "NAME=a/b: only letters", "NAME="),
     ],
@@ -132,8 +132,14 @@ def test_weights_that_are_none(
 
 
 def test_weights_of_todays_ultralytics_are_taken(workspace: Workspace, engine: Engine, assets: Path) -> None:
-    weights = assets / "weights" / "best-ultralytics-8.4.190.pt"
-    workspace.deploy("esp32s3", weights=weights, data=assets / "coco8-pose", engine=engine.name, name="today")
+    own, todays = (assets / "weights" / name for name in ("yolov8n-pose-recovered.pt", "best-ultralytics-8.4.190.pt"))
+    options = {"data": assets / "coco8-pose", "engine": engine.name, "name": "today"}
+    workspace.deploy("esp32s3", weights=own, **options)
+    code, text = workspace.run("deploy", device="esp32s3", weights=todays, **options)
+    assert code == 0, text
+    # Another file of another release, the same tensors: what follows the reading is the same work.
+    assert "read     runs: weights changed" in text or "read     up to date" in text
+    assert "export   up to date" in text
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -191,9 +197,14 @@ def _same_name(data: Path) -> None:
     shutil.copy(image, image.with_name(image.name.replace(".jpg", ".JPG")))
 
 
+def _pipe(data: Path) -> None:
+    os.mkfifo(data / "images" / "train" / "x.jpg")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (_pipe, "neither a file nor a folder"),
         (_linked, "a link "),
         (_same_name, "are one name on other systems"),
         (_no_val, "images/val: no validation images"),
@@ -211,6 +222,13 @@ def test_a_data_set_that_cannot_be_used(
     spoil(data)
     weights = assets / "weights" / "yolov8n-pose-recovered.pt"
     refused(workspace, WRONG_INPUT, message, "", weights=weights, data=data, engine=engine.name)
+
+
+def test_an_archive_that_would_write_elsewhere(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("../x", "x")
+    refused(workspace, WRONG_INPUT, "leads out of the archive", "", data=path, engine="venv")
 
 
 @pytest.mark.parametrize("name", ["docker", "venv"])
