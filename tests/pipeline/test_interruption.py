@@ -62,6 +62,7 @@ def test_an_interrupted_stage_leaves_no_container_and_no_files(
 
 
 def test_two_deploys_at_once_do_each_step_once(fresh: object, engine: Engine, assets: Path) -> None:
+    skip_large(engine, "verify")
     workspace: Workspace = fresh("both")  # type: ignore[operator]
     options = {"model": assets / "himax" / "yolov8n-pose_192_full_integer_quant.tflite", "engine": engine.name}
     both = [workspace.start("deploy", device="grove-vision-ai-v2", **options) for _ in range(2)]
