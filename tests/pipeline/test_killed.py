@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tflite_maker import Made, Node, tflite_file
 
+from edgewright import digest
 from edgewright.config import load_project
 from edgewright.engine import Engine
 from tests.conftest import ROOT, Workspace, first_engine
@@ -107,8 +108,11 @@ def test_a_run_that_is_killed_loses_nothing(
 
 
 def test_a_run_that_is_killed_while_its_stage_works_is_ended_by_the_next(
-    make: Maker, engine: Engine, options: dict[str, object]
+    make: Maker, engine: Engine, options: dict[str, object], assets: Path
 ) -> None:
+    options["model"] = (
+        assets / "himax" / "yolov8n-pose_192_full_integer_quant.tflite"
+    )  # takes 15 s: nothing ends by itself
     workspace = make("one")
     process = workspace.start("deploy", **options)
     deadline = time.monotonic() + 60
@@ -118,11 +122,18 @@ def test_a_run_that_is_killed_while_its_stage_works_is_ended_by_the_next(
         time.sleep(0.02)
     process.kill()
     process.communicate()
+    time.sleep(2)
     left = running(engine)
-    text = right(workspace, options)
-    if engine.hermetic:  # a process of the venv engine may end by itself, for nobody reads what it prints
-        assert left
+    assert left or engine.name != "docker", (
+        "podman's containers and processes end with who reads from them; docker's do not"
+    )
+    code, text = workspace.run("deploy", **options)
+    assert code == 0, text
+    if left and engine.hermetic:
         assert f"ended what a killed run had left running: {left[0]}" in text
+    (model,) = (workspace.root / "dist").glob("*/model.tflite")
+    assert digest.of_file(model) == digest.of_file(next((assets / "himax").glob("*_vela.tflite")))
+    assert workspace.left_over() == []
     assert running(engine) == []
 
 
