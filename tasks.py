@@ -26,6 +26,7 @@ from edgewright.supply import Supply, open_supply
 ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
 RECIPE = "figures-pose"  # what is built when no RECIPE= says otherwise
+ALL = "all"  # DEVICE= of a release for every board
 UNUSED_DAYS = 30  # how long the cache keeps a step that nobody takes from it
 # By what is given: the benchmark that takes it.
 BENCHMARKS = {("weights", "data"): "export", ("model",): "verify", ("model", "data"): "repeat"}
@@ -107,13 +108,14 @@ def key(raw: dict[str, str]) -> None:
 
 @command(*options.HELP, "key")
 def release(raw: dict[str, str]) -> None:
-    """Deploy, and write the bundle with statements, bill of materials, card and licences; with --key, signed."""
+    """Deploy, and write the bundle with statements, bill of materials, card, licences; --key: signed; --device all: for each."""
     from edgewright import release  # only here and below: cryptography is slow to load
 
-    walk = _walk(raw)
-    terms = release.prepare(ROOT, walk.engine, raw["key"])
-    verdict.require(complete(walk))
-    show.bundle(*release.write(walk, DIST, terms), walk)
+    devices = load_project(ROOT).devices if raw["device"] == ALL else [raw["device"]]
+    for walk in [_walk({**raw, "device": device}) for device in devices]:
+        terms = release.prepare(ROOT, walk.engine, raw["key"])
+        verdict.require(complete(walk))
+        show.bundle(*release.write(walk, DIST, terms), walk)
 
 
 @command("release", "key")

@@ -181,13 +181,6 @@ def status(build: Build) -> list[State]:
     return states
 
 
-def build(
-    plan: Plan, engine: Engine, volume: Path, *, supply: Supply = NETWORK, force: bool = False, repeat: bool = False
-) -> Build:
-    """Run every step that is not up to date and return the walk, with a record for each step."""
-    return complete(Build(plan, engine, volume, supply, force, repeat))
-
-
 def complete(walk: Build) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
     open_volume(walk.volume)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ PARTIAL = "partial"  # folder on the volume: what runs that came to no end have 
 REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
 # How docker and podman say that no GPU (or no container toolkit) is there.
 NO_GPU = ("could not select device driver", "nvidia.com/gpu")
+# As the system says it, and as numpy does of a file that it could write only in part.
+NO_SPACE = r"No space left on device|\d+ requested and \d+ written"
 KILLED = (137, -9)  # by the kernel, for want of memory, or by hand
 
 
@@ -214,7 +217,7 @@ def publish(record: Record, folder: Path, volume: Path) -> None:
 
 def failure(stage: Stage, code: int, lines: list[str], path: Path) -> EdgewrightError:
     """Turn a stage's end into an error: its own two lines if it refused the input, else where to look."""
-    if any("No space left on device" in line for line in lines):
+    if any(re.search(NO_SPACE, line) for line in lines):
         return StageFailed(f"{stage.name}: the disk is full (log: {path})", "make clean")
     if code == REFUSED:
         at = max((i for i, line in enumerate(lines) if line.startswith("error: ")), default=None)

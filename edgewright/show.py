@@ -17,7 +17,11 @@ COMMANDS = (
     ("deploy", "DEVICE=…", "from data to a model for the board, in dist/"),
     ("verify", "DEVICE=…", "… only prove what the board will do; MODEL=any.tflite: with anybody's file"),
     ("reproduce", "DEVICE=…", "build everything twice from nothing and compare every byte; IMAGES=1: the images too"),
-    ("release", "DEVICE=… [KEY=…]", "deploy, with statements, bill of materials, card; signed, in dist/releases/"),
+    (
+        "release",
+        "DEVICE=… [KEY=…]",
+        "deploy, with statements, bill of materials, card; signed, in dist/releases/; DEVICE=all",
+    ),
     ("check", "RELEASE=… [KEY=…]", "verify a release with nothing but itself and the public key"),
     ("key", "[KEY=…]", "make a key pair to sign releases with"),
     ("report", "DEVICE=…", "open the last report"),

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 from release_facts import report
-from toy_project import Here, make_toy
+from toy_project import Here, build, make_toy
 
 from edgewright import release
-from edgewright.build import Build, build
+from edgewright.build import Build
 from edgewright.config import load_project
 from edgewright.engine import Environment, Job
 from edgewright.plan import Options, make_plan

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from toy_project import Here
+from toy_project import Here, build
 
 from edgewright import bundle
-from edgewright.build import Build, build, status
+from edgewright.build import Build, status
 from edgewright.config import Project, load_project
 from edgewright.errors import OutputMissing, StageFailed, WrongInput
 from edgewright.plan import Options, Plan, make_plan
@@ -97,6 +97,7 @@ def test_an_output_that_is_not_as_recorded_is_made_good(
     [
         ("refuse", WrongInput, "text = 'refuse': not allowed"),
         ("crash", StageFailed, "second ended with exit code 1: boom"),
+        ("full", StageFailed, "second: the disk is full"),
         ("nothing", OutputMissing, "second ended without its model, result.txt"),
     ],
 )
@@ -149,10 +150,9 @@ def test_the_bundle_is_written_once_and_mended_if_touched(
 RUN = """
 import sys
 from pathlib import Path
-from edgewright.build import build
 from edgewright.config import load_project
 from edgewright.plan import Options, make_plan
-from toy_project import Here
+from toy_project import Here, build
 root = Path(sys.argv[1])
 project = load_project(root)
 plan = make_plan(project, project.devices["board"], project.recipes["figures"], Options())

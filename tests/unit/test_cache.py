@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from toy_project import Here
+from toy_project import Here, build
 
 from edgewright import build as building
 from edgewright import cache, execute, records
-from edgewright.build import Build, build, status
+from edgewright.build import Build, status
 from edgewright.cache import Store
 from edgewright.config import Project, load_project
 from edgewright.errors import HashDiffers, StageFailed, full_disk_as_error
@@ -192,7 +192,7 @@ owner = {"execute": execute, "cache": cache, "records": records, "build": build,
 setattr(owner, name, die)
 project = load_project(root)
 plan = make_plan(project, project.devices["board"], project.recipes["figures"], Options())
-build.build(plan, Here(root), volume)
+build.complete(build.Build(plan, Here(root), volume))
 """
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_project import Here
+from toy_project import Here, build
 
 from edgewright import bundle, verdict
-from edgewright.build import Build, build
+from edgewright.build import Build
 from edgewright.config import Project, load_project
 from edgewright.errors import DoesNotFit, WrongInput
 from edgewright.plan import Options, Plan, make_plan

@@ -6,8 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+from edgewright.build import Build, complete
 from edgewright.config import Stage
-from edgewright.engine import Environment, Job, fingerprint
+from edgewright.engine import Engine, Environment, Job, fingerprint
+from edgewright.plan import Plan
 
 MAIN = """
 import json, sys
@@ -20,6 +22,8 @@ if "refuse" in request["parameters"].get("text", ""):
     sys.exit(2)
 if request["parameters"].get("text") == "crash":
     raise SystemExit("boom")
+if request["parameters"].get("text") == "full":
+    raise OSError("983040 requested and 4064 written")
 out = Path(request["output"])
 taken = "".join(Path(path).read_text() for _, path in sorted(request["inputs"].items()))
 if request["parameters"].get("text") != "nothing":
@@ -156,3 +160,8 @@ def make_toy(root: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return root
+
+
+def build(plan: Plan, engine: Engine, volume: Path, *, force: bool = False, repeat: bool = False) -> Build:
+    """Bring a plan up to date in a folder, as a command does."""
+    return complete(Build(plan, engine, volume, force=force, repeat=repeat))
