@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,19 +27,25 @@ def manifest(bundle: Path) -> dict[str, object]:
     return found
 
 
-def without_proof(workspace: Workspace, device: str) -> str:
-    """Describe a board of which nothing is verified, whose image, 7 GB, would be built with podman as well; return its name."""
+@pytest.fixture
+def unverified(workspace: Workspace) -> Iterator[str]:
+    """Describe a Grove of which nothing is verified, as podman would build that image, 7 GB, as well; return its name."""
+    device, made = "grove-vision-ai-v2", []
     for folder in ("devices", "firmwares"):
         for path in (workspace.root / "configs" / folder).glob(f"{device}*.toml"):
             text = path.read_text().replace(', "verify"]', "]").replace(f'"{device}', '"unverified')
-            path.with_name(path.name.replace(device, "unverified")).write_text(text)
-    return "unverified"
+            made.append(path.with_name(path.name.replace(device, "unverified")))
+            made[-1].write_text(text)
+    yield "unverified"
+    for path in made:
+        path.unlink()
 
 
-def test_vela_gives_the_bytes_that_the_vendor_published(workspace: Workspace, engine: Engine, assets: Path) -> None:
+def test_vela_gives_the_bytes_that_the_vendor_published(
+    workspace: Workspace, engine: Engine, assets: Path, unverified: str
+) -> None:
     model = assets / "himax" / f"{HIMAX}.tflite"
-    device = without_proof(workspace, "grove-vision-ai-v2")
-    bundle = workspace.deploy(device, model=model, engine=engine.name, name=f"himax-{engine.name}", force=1)
+    bundle = workspace.deploy(unverified, model=model, engine=engine.name, name=f"himax-{engine.name}", force=1)
     assert sha256(bundle / "model.tflite") == HIMAX_COMPILED
     assert sha256(bundle / "model.tflite") == sha256(assets / "himax" / f"{HIMAX}_vela.tflite")
     assert manifest(bundle)["engine"] == {
