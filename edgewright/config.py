@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from edgewright.errors import WrongInput, nearest
 from edgewright.firmware import Firmware as Firmware
+from edgewright.firmware import Region
 from edgewright.table import Table, refusal, telling
 from edgewright.table import shown as shown  # config is where the others look for it
 
@@ -84,6 +85,22 @@ class Stage(Table):
     patches: str = ""
 
 
+class Board(Table):
+    """How a board is found, flashed and helped: what a person reads is written here, beside the facts."""
+
+    usb: tuple[str, ...] = Field(strict=False)  # vendor:product
+    loader: Literal["esptool", "xmodem"]
+    chip: str  # as the loader names it
+    baud: int
+    flash_bytes: int
+    sector_bytes: int
+    firmware_address: int
+    keeps: tuple[Region, ...] = Field(default=(), strict=False)  # whatever the firmware
+    download: str  # how to bring it into its loader by hand
+    restart: str  # how to restart it by hand
+    source: str  # where its firmware is published
+
+
 class Device(Table):
     """A board: its pipeline of stages and the firmware it is expected to run."""
 
@@ -92,6 +109,7 @@ class Device(Table):
     about: str
     pipeline: tuple[str, ...] = Field(strict=False)
     firmware: str
+    board: Board | None = None
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 

@@ -71,6 +71,29 @@ class Defect(Table):
     hint: str = ""
 
 
+class At(Table):
+    """The commands that the firmware answers, and how to tell it from others: `AT+VER?`."""
+
+    dialect: Literal["1.x", "2.x"]
+    name: str  # what AT+NAME? answers
+    hardware: str  # a regular expression for the whole answer
+    software: Annotated[tuple[str, str], Field(strict=False)] = (
+        "",
+        "",
+    )  # from, to: dates as YYYY.MM.DD, empty where open
+    built: str  # a build of it: what a virtual board answers
+    scan_bytes: int  # the step in which it looks for models
+    boot_s: float  # from reset to INIT@STAT?, at most
+    crashes: bool = False  # where no decoder matches
+
+
+class Region(Table):
+    """Flash that the firmware keeps something in: from, to, both included."""
+
+    name: str
+    range: Range
+
+
 class Firmware(Table):
     """What runs on a board and what it accepts."""
 
@@ -86,6 +109,8 @@ class Firmware(Table):
     # What computes on the CPU; of ESP-NN, releases differ in the scratch memory they ask for.
     kernels: Literal["esp-nn", "esp-nn 2023", "cmsis-nn", "reference"] = "reference"
     unrecognised: str = ""  # what happens where none of the accepted forms matches
+    at: At | None = None
+    keeps: Annotated[tuple[Region, ...], Field(strict=False)] = ()
     npu: Npu | None = None
     input: Input | None = None
     accepts: Annotated[tuple[Acceptance, ...], Field(strict=False)] = ()
@@ -94,5 +119,5 @@ class Firmware(Table):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Everything but parameters of stages, as plain lists, tables and numbers that JSON can hold."""
-        return self.model_dump(mode="json", exclude={"stages"})
+        """What it accepts, as plain lists, tables and numbers that JSON can hold; not how it is talked to, which proves nothing."""
+        return self.model_dump(mode="json", exclude={"stages", "at", "keeps"})
