@@ -54,6 +54,12 @@ class DoesNotFit(EdgewrightError):
     exit_code = 7
 
 
+class BoardFailed(EdgewrightError):
+    """The board is not there, does not answer, or not as it should; the text says what state it is in."""
+
+    exit_code = 8
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "perhaps you meant 'x'" for the known word closest to `word`, or the list of all that are known."""
     names = sorted(known)

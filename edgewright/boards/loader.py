@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edgewright.config import Board
-from edgewright.errors import EdgewrightError
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what is being done
-
-
-class BoardFailed(EdgewrightError):
-    """The board does not answer, or not as it should; the text says in what state it is."""
-
-    exit_code = 8
 
 
 @dataclass(frozen=True)
@@ -41,8 +34,8 @@ class Loader(Protocol):
     """Writes files into the flash of one kind of board. Every wait in it ends."""
 
     def write(self, port: str, board: Board, writes: list[Write], progress: Progress) -> Written:
-        """Bring the board at `port` (a device or pyserial URL) into its loader, make sure that it is the right chip, write, check, restart.
+        """Bring the board at `port` (a device or pyserial URL) into its loader, make sure of its chip, write, check, restart it.
 
-        Raises BoardFailed (no answer, another chip, unplugged, a difference), or WrongInput where the port cannot be opened. However it
-        ends, Ctrl-C included, the port is free afterwards, and the error says what state the board is in.
+        Raises BoardFailed (no answer, another chip, unplugged, a difference), or WrongInput where the port cannot be opened.
+        However it ends, Ctrl-C included, the port is free afterwards, and the error says what state the board is in.
         """
