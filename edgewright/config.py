@@ -95,6 +95,8 @@ class Board(Table):
     flash_bytes: int
     sector_bytes: int
     firmware_address: int
+    firmware_bytes: int  # at most
+    firmware_magic: str = ""  # the hexadecimal bytes that one begins with
     keeps: tuple[Region, ...] = Field(default=(), strict=False)  # whatever the firmware
     download: str  # how to bring it into its loader by hand
     restart: str  # how to restart it by hand

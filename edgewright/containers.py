@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgewright import archives, base, proc
 from edgewright.config import Stage
-from edgewright.engine import VOLUME, Environment, Job, fingerprint, variables
+from edgewright.engine import MAIN, VOLUME, Environment, Job, fingerprint, variables
 from edgewright.environments import exclusively, make
 from edgewright.errors import EngineMissing
 from edgewright.supply import LOOPBACK, NETWORK, PIP, Supply, settings_for
@@ -143,6 +143,7 @@ class Container:
         """Return the command line that runs `job` in a container. Pure."""
         limits = job.limits
         argv = [self.program, "run", "--rm", "--init", "--name", job.name]
+        argv += ["--interactive"] if job.interactive else []
         # No network, no capability, nothing writable but the step's folder and a temporary one: a .pt is a program.
         argv += ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         argv += ["--user", self._user(), "--pids-limit", str(limits.processes), "--memory", limits.memory]
@@ -162,7 +163,11 @@ class Container:
         argv += _bind(job.volume / job.folder, f"{VOLUME}/{job.folder}", read_only=False)
         for mount in job.mounts:
             argv += _bind(mount.source, f"{VOLUME}/{mount.target}", read_only=True)
-        return [*argv, "--workdir", VOLUME, environment.name, job.request]
+        argv += ["--workdir", VOLUME]
+        if job.program == MAIN:
+            return [*argv, environment.name, job.request]
+        program = f"/opt/stage/{environment.stage.name}/{job.program}"
+        return [*argv, "--entrypoint", "/opt/env/bin/python", environment.name, program, job.request]
 
     def _user(self) -> str:
         if os.getuid() == 0:

@@ -17,6 +17,7 @@ from edgewright.config import Limits, Stage
 from edgewright.errors import WrongInput
 
 VOLUME = "/work"
+MAIN = "main.py"  # the program that is a stage
 
 # What makes results the same on different CPUs, and what keeps the libraries from reaching out. The one place for both; recorded
 # with every step. The first three caps, which only together suffice for torch, are those of Deep-MI/FastSurfer #892. numpy has two
@@ -82,6 +83,8 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     gpu: bool = False
     conditions: Conditions = field(default_factory=Conditions)
+    program: str = MAIN  # another of the stage's folder, where its environment is wanted for something else
+    interactive: bool = False  # whether it reads from us until we close the pipe
 
 
 @dataclass(frozen=True)

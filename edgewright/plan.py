@@ -20,6 +20,7 @@ from edgewright.parameters import Layer, resolve
 MODEL = "model"  # the role that a bundle is made of
 VERDICT = "verdict"  # the role that says whether the board can run it
 PAGE = "page"  # … the same, for people
+DETECTIONS = "detections"  # what the board finds in each frame, frame by frame
 # The files that a user may give: the role each takes, and what is typed for it.
 TYPED: Mapping[str, str] = {"weights": "WEIGHTS", "dataset": "DATA", MODEL: "MODEL"}
 

@@ -56,11 +56,18 @@ def stream(
         except BaseException:
             if stop:
                 stop()
-            _end_session(process)
+            end(process)
             raise
 
 
-def _end_session(process: subprocess.Popen[bytes]) -> None:
+def converse(argv: Sequence[str], *, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a program to talk to through its pipes, in a session of its own. If we are killed it reads the end of its input."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(list(argv), cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session, with all that it has started there."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)

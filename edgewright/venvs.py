@@ -106,7 +106,7 @@ class Venv:
         argv += [f"PYTHONPATH={self.root / 'docker'}", f"TMPDIR={scratch}"]
         settings = {**variables(job.limits, scratch), **job.conditions.variables}
         argv += [f"{name}={value}" for name, value in settings.items()]
-        return [*argv, str(python_of(Path(environment.name))), str(environment.stage.folder / "main.py"), job.request]
+        return [*argv, str(python_of(Path(environment.name))), str(environment.stage.folder / job.program), job.request]
 
     def take(self, folder: Path) -> None:
         """Make the step's temporary folder; in a container that is a tmpfs."""

@@ -32,10 +32,15 @@ class Sample:
     keypoints: int  # of each object in the labels
     pictures: tuple[Picture, ...]
     total: int  # images in the split
+    folder: Path = Path()  # of the data set
 
     def name(self, index: int) -> str:
         """What a frame is called in messages."""
         return self.pictures[index].image.name
+
+    def path(self, index: int) -> str:
+        """Where a frame lies in the data set."""
+        return self.pictures[index].image.relative_to(self.folder).as_posix()
 
     def read(self, index: int) -> Labelled:
         """Read one frame; a file that can no longer be read is refused by its name."""
@@ -68,6 +73,7 @@ def take(manifest: Path, folder: Path, count: int) -> Sample:
         keypoints=data.keypoints,
         pictures=tuple(data.val[i * total // count] for i in range(count)),
         total=total,
+        folder=folder,
     )
 
 

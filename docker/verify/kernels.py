@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from heads import Heads
+from network import Network
 
 # Before TensorFlow is imported: it greets in ten lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -49,6 +51,29 @@ class Quantised:
             for role, array in steps.items()
         }
         return Result(values, steps)
+
+
+def quantised_of(network: Network, heads: Heads) -> Quantised:
+    """How the outputs of an int8 file become numbers."""
+    named = dict(zip(heads.roles, network.outputs, strict=False))  # the firmware passes over what comes behind
+    return Quantised(
+        heads.roles,
+        {role: tensor.scales[0] for role, tensor in named.items()},
+        {role: tensor.zero_points[0] for role, tensor in named.items()},
+    )
+
+
+def why_not(network: Network, heads: Heads | None) -> str:
+    """Say why this machine cannot run the network, or the firmware not read it; or nothing."""
+    if network.compiled:
+        return "this machine has no NPU; give the file from before Vela, and it is measured, then compiled"
+    if heads is None:
+        return "no firmware decodes these outputs"
+    if any(tensor.type != "int8" or len(tensor.scales) != 1 for tensor in (*network.inputs, *network.outputs)):
+        return "inputs and outputs are not int8 with one scale each"
+    if network.inputs[0].shape[3] != 3:
+        return "it takes grey images, and frames are measured in colour"
+    return ""
 
 
 def shifted(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import firmware_json
 import numpy as np
 import stage
 from cores import count_cores
@@ -57,10 +59,11 @@ class Forms:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the firmware decodes: its arithmetic and its IoU threshold in percent."""
+    """How the firmware decodes: its arithmetic, and the thresholds in percent of what it shows."""
 
     decoder: str
     iou: int
+    score: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Measured:
-    """One frame's results: detections by rung, kernels compared, and ranges by role."""
+    """One frame's results: detections by rung, what the firmware prints, kernels compared, and ranges by role."""
 
     index: int
     width: int
@@ -93,6 +96,7 @@ class Measured:
     device: Difference | None = None
     optimised: Difference = Difference()
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    shown: Sequence[Any] = ()  # firmware_json.py
 
 
 class Bench:
@@ -114,6 +118,7 @@ class Bench:
                 found["reference"] = self._decode(results[exact_of], width, height, exact=True)
             found |= {name: self._decode(result, width, height) for name, result in results.items()}
         int8 = results["int8"].steps
+        board = results.get("device", results["int8"])
         return Measured(
             index=index,
             width=width,
@@ -122,13 +127,22 @@ class Bench:
             device=compare(results["device"].steps, int8) if "device" in results else None,
             optimised=compare(results["optimised"].steps, int8),
             ranges={role: _range(array) for role, array in int8.items()},
+            shown=self._shown(self._frame(board, width, height)),
         )
 
     def _decode(self, result: Result, width: int, height: int, *, exact: bool = False) -> list[Detection]:
         assert self.decoding
-        scales = self.forms.quantised.scales if result.steps else {}
-        frame = Frame(result.values, self.forms.heads.imgsz, width, height, scales)
+        frame = self._frame(result, width, height)
         return decode(self.decoding.decoder, frame, LEAST_SCORE, self.decoding.iou, exact=exact)
+
+    def _shown(self, frame: Frame) -> list[Any]:
+        """Decode once more, at the firmware's own threshold: it compares first and rounds then."""
+        one = self.decoding
+        return firmware_json.results(one.decoder, frame, one.score, one.iou) if one else []
+
+    def _frame(self, result: Result, width: int, height: int) -> Frame:
+        scales = self.forms.quantised.scales if result.steps else {}
+        return Frame(result.values, self.forms.heads.imgsz, width, height, scales)
 
 
 def compare(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> Difference:

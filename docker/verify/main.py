@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import canonical
+import firmware_json
 import kernels
 import report
 import stage
@@ -25,7 +26,7 @@ from difference import as_row, origins
 from findings import Findings
 from frames import Sample, noise, take
 from heads import Heads, recognise
-from kernels import Quantised
+from kernels import quantised_of, why_not
 from ladder import Decoding, Forms, measure_all
 from metrics import sigmas_of
 from network import Network, read_network
@@ -49,6 +50,7 @@ def main(request: Request) -> None:
         found.partial.append(str(refusal))
         stopped = refusal
     made = report.assemble(found, request)
+    firmware_json.write(request.output, found)
     report.write(request.output, made, report.draw_pairs(found, parameters["pictures"], parameters["skeleton"]))
     stage.progress(1, 1, f"{made['verdict']['state']}: {made['verdict']['summary']}")
     if stopped:
@@ -104,24 +106,13 @@ def climb(found: Findings, request: Request) -> None:
     found.sample = sample_of(found, request)
     decoding = None
     if found.accepted and found.sample:
-        decoding = Decoding(found.accepted["decoder"], found.terms.iou)
+        decoding = Decoding(found.accepted["decoder"], found.terms.iou, found.terms.score)
     for measured in measure_all(found.forms, decoding, found.sample or noise(found.heads.imgsz, NOISE_FRAMES)):
         if found.sample:
             found.truth.append(found.sample.read(measured.index))
         found.frames.append(measured)
         if measured.device and measured.device.values:
             explain(found, network, measured.index)
-
-
-def why_not(network: Network, heads: Heads | None) -> str:
-    """Say why this machine cannot run the network, or the firmware not read it; or nothing."""
-    if network.compiled:
-        return "this machine has no NPU; give the file from before Vela, and it is measured, then compiled"
-    if heads is None:
-        return "no firmware decodes these outputs"
-    if any(tensor.type != "int8" or len(tensor.scales) != 1 for tensor in (*network.inputs, *network.outputs)):
-        return "inputs and outputs are not int8 with one scale each"
-    return ""
 
 
 def check_weights(path: Path, heads: Heads) -> None:
@@ -134,16 +125,6 @@ def check_weights(path: Path, heads: Heads) -> None:
             for task, classes, points in (theirs, (heads.task, heads.classes, heads.keypoints))
         ]
         raise Refused(f"{path}: {described[0]}; the model has {described[1]}", "give the weights that it was made from")
-
-
-def quantised_of(network: Network, heads: Heads) -> Quantised:
-    """How the outputs of an int8 file become numbers."""
-    named = dict(zip(heads.roles, network.outputs, strict=False))  # the firmware passes over what comes behind
-    return Quantised(
-        heads.roles,
-        {role: tensor.scales[0] for role, tensor in named.items()},
-        {role: tensor.zero_points[0] for role, tensor in named.items()},
-    )
 
 
 def terms_of(found: Findings, parameters: Mapping[str, Any]) -> Terms:

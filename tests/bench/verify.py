@@ -36,7 +36,7 @@ model, count = Path(sys.argv[1]), int(sys.argv[2])
 network = read_network(model)
 heads = recognise_heads(network)
 forms = Forms(heads, quantised_of(network, heads), model)
-decoding = Decoding("sscma-pose" if heads.form == "raw-pose" else "sscma-yolo-world", 45)
+decoding = Decoding("sscma-pose" if heads.form == "raw-pose" else "sscma-yolo-world", 45, 50)
 images = noise(heads.imgsz, count)
 took = {}
 for workers in (1, count_cores()):

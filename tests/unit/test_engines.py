@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,21 @@ def test_the_command_line_of_a_step_is_the_golden_one(name: str, monkeypatch: py
     monkeypatch.setattr(os, "getgid", lambda: 1000)
     argv = ENGINES[name]().argv(stage_of("train"), JOB)
     agrees(f"{name}-run", "\n".join(argv).replace(str(ROOT), "ROOT") + "\n")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_another_program_of_a_stage_runs_behind_the_same_walls_and_reads_from_us(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(os, "getgid", lambda: 1000)
+    job = replace(JOB, gpu=False, program="other.py", interactive=True)
+    argv = ENGINES[name]().argv(stage_of("train"), job)
+    if name in ("docker", "podman", "venv"):
+        agrees(f"{name}-program-run", "\n".join(argv).replace(str(ROOT), "ROOT") + "\n")
+    # A client without its container's input would end at once; one with it, for a step, would eat the terminal's.
+    assert ("--interactive" in argv) == (name != "venv")
+    assert "--interactive" not in ENGINES[name]().argv(stage_of("train"), JOB)
 
 
 @pytest.mark.parametrize(("name", "words"), [("docker", "build"), ("docker-buildx", "buildx build --load")])

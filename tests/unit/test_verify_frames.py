@@ -40,6 +40,7 @@ def test_frames_are_spread_evenly_over_the_split(verify: SimpleNamespace, tmp_pa
     some = verify.frames.take(manifest, tmp_path, 3)
     assert [every.pictures.index(picture) for picture in some.pictures] == [0, 2, 5]
     assert len(verify.frames.take(manifest, tmp_path, 100).pictures) == 8
+    assert tmp_path / some.path(1) == some.pictures[1].image
 
 
 def test_labels_become_pixels_of_the_image(verify: SimpleNamespace, tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ class Inference:
 class Network(Protocol):
     """A loaded model."""
 
-    algorithm: int  # the number of the decoder that the firmware chooses for its outputs; 0: none fits
+    @property
+    def algorithm(self) -> int:
+        """Return the number of the decoder that the firmware chooses for its outputs; 0: none fits."""
 
     def infer(self, score: int, iou: int, *, image: bool) -> Inference:
         """Run the next frame; thresholds in percent. Raises CannotRun."""
@@ -45,4 +47,7 @@ class Interpreter(Protocol):
     """What loads models."""
 
     def load(self, content: bytes) -> Network:
-        """Load a model from flash: from its first byte to where the slot, or what is written of it, ends. Raises CannotLoad."""
+        """Load a model from flash: from its first byte to where the slot, or what is written of it, ends.
+
+        Raises CannotLoad, or CannotRun where nothing answers.
+        """

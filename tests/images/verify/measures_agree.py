@@ -118,13 +118,15 @@ def frames(model: Path) -> Iterator[Check]:
         {role: tensor.scales[0] for role, tensor in named.items()},
         {role: tensor.zero_points[0] for role, tensor in named.items()},
     )
-    forms, decoding = Forms(heads, quantised, model), Decoding("sscma-pose", 45)
+    forms, decoding = Forms(heads, quantised, model), Decoding("sscma-pose", 45, 1)
     images = noise(heads.imgsz, 4)
     one, two = (list(measure_all(forms, decoding, images, workers)) for workers in (1, 2))
     yield (
         "one core and two: the same, in the same order",
         repr(one) == repr(two) and [m.index for m in two] == [0, 1, 2, 3],
     )
+    places = [([row[0][:4] for row in m.shown][::-1], [list(found.box) for found in m.found["device"]]) for m in one]
+    yield "what the board shows: at 1 % all that was measured, backwards", all(a == b and a for a, b in places)
     yield "TFLM and TFLite's reference kernels: every output", all(m.device and not m.device.values for m in one)
     yield "the optimised kernels: not the same", max(m.optimised.steps for m in one) > 0
     with tempfile.TemporaryDirectory() as folder:

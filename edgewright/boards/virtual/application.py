@@ -1,0 +1,102 @@
+"""The firmware of a virtual board: it boots, finds models in its flash, and answers AT commands until it is reset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgewright.boards.virtual.commands import Lines, parse
+from edgewright.boards.virtual.dialect import LOG, Dialect, Send, framed
+from edgewright.boards.virtual.dialect_1 import Dialect1
+from edgewright.boards.virtual.dialect_2 import Dialect2
+from edgewright.boards.virtual.network import CannotRun, Interpreter
+from edgewright.boards.virtual.settings import Settings
+from edgewright.boards.virtual.state import EIO, State, Task
+from edgewright.boards.virtual.wire import Memory, Reset, Wire
+from edgewright.firmware import Firmware
+
+IDLE_S = 1.0  # of waiting for commands
+
+
+class Application:
+    """The program that runs after the loader. `is_download` says that bytes are a loader's: the chip then restarts into it."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        firmware: Firmware,
+        interpreter: Interpreter,
+        *,
+        settings: Path,
+        is_download: Callable[[bytes], bool] | None = None,
+        label: str = "",
+    ) -> None:
+        self.memory, self.firmware, self.interpreter = memory, firmware, interpreter
+        self.settings, self.is_download, self.label = settings, is_download, label
+
+    def run(self, wire: Wire) -> None:
+        """Boot, then serve until the wire raises Reset or Unplugged, or a command does."""
+        at = self.firmware.at
+        assert at is not None, f"{self.firmware.name} answers no commands"
+        state = State(self.memory, self.firmware, at, self.interpreter, Settings(self.settings), self.label)
+
+        def send(kind: int, name: str, code: int, data: Any) -> None:
+            wire.write(framed(dialect, kind, name, code, data))
+
+        dialect: Dialect = (Dialect1 if at.dialect == "1.x" else Dialect2)(state, send, wire.write)
+        try:
+            dialect.boot()
+            self._serve(wire, state, dialect, send)
+        finally:
+            state.close()
+
+    def _serve(self, wire: Wire, state: State, dialect: Dialect, send: Send) -> None:
+        lines = Lines(dialect.ends)
+        while True:
+            data = wire.read(0 if state.task else IDLE_S)
+            if data and self.is_download and self.is_download(lines.rest + data):
+                wire.unread(lines.rest + data)
+                raise Reset(download=True)
+            for line in lines.feed(data):
+                _obey(line, dialect)
+            if state.task:
+                _advance(state, state.task, dialect, send)
+
+
+def _obey(line: str, dialect: Dialect) -> None:
+    command = parse(line)
+    known = dialect.commands().get(command.command) if command else None
+    if command is None or known is None:
+        dialect.unknown(line, command.name if command else line.partition("=")[0].upper())
+        return
+    count, run = known
+    arguments = command.arguments(count)
+    if len(arguments) < count:
+        dialect.miscounted(command.name)
+    else:
+        run(command.name, arguments)
+
+
+def _advance(state: State, task: Task, dialect: Dialect, send: Send) -> None:
+    """Run the next frame, or end the task: between two frames the firmware answers commands."""
+    if 0 <= task.times <= task.count:
+        state.task = None
+        return
+    task.count += 1
+    if (
+        state.network is None
+    ):  # pictures come from the worker that the network runs in; a board without a camera says the same
+        state.task = None
+        dialect.failed(task, EIO)
+        return
+    try:
+        found = state.network.infer(task.score, task.iou, image=task.image)
+    except CannotRun as problem:
+        state.task = None
+        send(LOG, "LOG", dialect.cannot, str(problem))
+        dialect.failed(task, dialect.cannot)
+        return
+    if not task.differed or found.results != task.last:
+        dialect.event(task, found)
+    task.last = found.results
