@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from securesystemslib.signer import Key  # type: ignore[attr-defined]  # it has no __all__
 
-from edgewright import bundle, chain, digest, signature
+from edgewright import bundle, chain, signature
 from edgewright.bundle import SUMS
 from edgewright.errors import HashDiffers, WrongInput
+from edgewright.sums import ENVELOPES, UNLISTED, differences, odd_files, sums_of
 
-ENVELOPES = "release.intoto.jsonl"
-UNLISTED = (SUMS, ENVELOPES)  # in no list of sums: one is the list, the other was made last
 MOST = 20  # findings that are worth reading
 
 
@@ -29,8 +25,9 @@ def check(folder: Path, public_key: Path | None) -> list[str]:
 
 def inspect(folder: Path, key: Key | None) -> list[str]:
     """Verify files, then what they say, then who signed it; each only if what came before is right."""
-    found = _hash(folder)
-    _refuse(_sums(folder, found))
+    _refuse(odd_files(folder))
+    found = sums_of(folder)
+    _refuse(differences(folder, found))
     sums = {name: total for name, total in found.items() if name not in UNLISTED}
     try:
         release = chain.load(folder, sums)
@@ -57,40 +54,6 @@ def _refuse(findings: Iterable[str]) -> None:
         raise HashDiffers(
             "\n       ".join([*lines[:MOST], *more]), "do not use this release; get it again from who made it"
         )
-
-
-def _hash(folder: Path) -> dict[str, str]:
-    """Return every file's sha256 by name; refuse links and whatever else is no plain file, before anything is opened."""
-    paths = [Path(parent, name) for parent, folders, names in os.walk(folder) for name in (*folders, *names)]
-    odd = [path for path in paths if not (stat.S_ISREG(mode := path.lstat().st_mode) or stat.S_ISDIR(mode))]
-    _refuse(f"{path.relative_to(folder).as_posix()}: neither a file nor a folder" for path in sorted(odd))
-    files = [path for path in paths if not path.is_dir()]
-    return {path.relative_to(folder).as_posix(): digest.of_file(path) for path in files}
-
-
-def _sums(folder: Path, found: Mapping[str, str]) -> Iterator[str]:
-    """Compare what is listed with what is there. Only what is there is ever opened, whatever names are listed."""
-    if SUMS not in found:
-        yield f"{SUMS}: missing"
-        return
-    there = {name: total for name, total in found.items() if name not in UNLISTED}
-    text = (folder / SUMS).read_bytes()
-    lines = text.decode(errors="replace").split("\n")[:-1]
-    matches = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
-    if None in matches:
-        yield f"{SUMS}: line {matches.index(None) + 1} is no sha256 and name"
-        return
-    listed = {match[2]: match[1] for match in matches if match}
-    differ = False
-    for name in sorted({*listed, *there}):
-        if listed.get(name) != there.get(name):
-            differ = True
-            reason = (
-                "missing" if name not in there else f"not in {SUMS}" if name not in listed else f"not what {SUMS} says"
-            )
-            yield f"{name}: {reason}"
-    if not differ and text != bundle.listing(there):
-        yield f"{SUMS}: not as Edgewright writes it"
 
 
 def _signatures(folder: Path, names: list[str], key: Key | None) -> Iterator[str]:

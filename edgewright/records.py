@@ -70,12 +70,17 @@ def folder_of(stage: str, key: str) -> str:
 
 def find(volume: Path, stage: str, key: str) -> Record | None:
     """Return the record of a finished step, whatever has become of its outputs since."""
+    found = read(volume / folder_of(stage, key) / RECORD)
+    return found if found and found.key == key else None
+
+
+def read(path: Path) -> Record | None:
+    """Read a record; nothing where there is none, or what is no record."""
     try:
-        raw = json.loads((volume / folder_of(stage, key) / RECORD).read_text())
-        found = Record(raw["stage"], raw["key"], raw["facts"], raw["outputs"])
+        raw = json.loads(path.read_text())
+        return Record(raw["stage"], raw["key"], raw["facts"], raw["outputs"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if found.key == key else None
 
 
 def write(folder: Path, record: Record) -> None:

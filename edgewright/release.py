@@ -17,6 +17,7 @@ from edgewright.bundle import BESIDE, MANIFEST
 from edgewright.engine import Engine
 from edgewright.errors import WrongInput
 from edgewright.plan import VERDICT
+from edgewright.sums import ENVELOPES
 
 FOLDER = "releases"  # below dist/
 CARD = "MODEL_CARD.md"
@@ -63,7 +64,7 @@ def write(walk: Build, dist: Path, terms: Terms) -> tuple[Path, bool]:
     contents: dict[str, Path | bytes] = {**files, **_papers(walk, terms.root, manifest, report)}
     sums = {name: bundle.sum_of(content) for name, content in contents.items()}
     statements = chain.statements(manifest, report, sums)
-    signed = {check.ENVELOPES: _envelopes(statements, terms.signer)} if terms.signer else {}
+    signed = {ENVELOPES: _envelopes(statements, terms.signer)} if terms.signer else {}
     key = terms.signer.public_key if terms.signer else None
     folder = bundle.folder_of(walk, dist / FOLDER)
     # What would not pass its own check gets no name.

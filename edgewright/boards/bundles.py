@@ -1,0 +1,168 @@
+"""What is to be flashed: a bundle in dist/, and whether it may be written to a board, before the first byte is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgewright import log, sums
+from edgewright.boards.loader import Write
+from edgewright.bundle import BESIDE, LABELS, MANIFEST, MODEL_FILE
+from edgewright.config import Board, Device, Project, shown
+from edgewright.errors import DoesNotFit, HashDiffers, WrongInput
+from edgewright.firmware import Firmware, Region
+from edgewright.plan import VERDICT
+from edgewright.verdict import FAILS
+
+FEW = 5  # names in a message
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are what its sums say."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def model(self) -> Path:
+        """The file that goes onto the board."""
+        return self.folder / MODEL_FILE
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names, as far as they are known."""
+        path = self.folder / BESIDE[LABELS]
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+    def document(self, role: str) -> dict[str, Any] | None:
+        """What was proved, or measured: a JSON file of the bundle by its role, if it has one."""
+        path = self.folder / BESIDE[role]
+        if not path.exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+
+def find(dist: Path, device: Device, name: str, given: str) -> Bundle:
+    """Return the bundle that is given by its folder, or the last one made for a device, of that name if there is one."""
+    if given:
+        folder = Path(given).expanduser()
+        if not (folder / MANIFEST).is_file():
+            raise WrongInput(f"RELEASE={folder}: no bundle: it has no {MANIFEST}", "RELEASE=dist/…")
+        return open_bundle(folder)
+    made = [path for path in dist.glob(f"*/{MANIFEST}") if _device(path) == device.name]
+    if name:
+        made = [path for path in made if path.parent.name.startswith(f"{name}-{device.name}-")]
+    if not made:
+        named = f"NAME={name}: nothing of that name" if name else "nothing"
+        raise WrongInput(f"{named} for {device.name} in {shown(dist)}/", f"make deploy DEVICE={device.name}")
+    newest = max(made, key=lambda path: (path.stat().st_mtime_ns, path))
+    if len(made) > 1:
+        others = ", ".join(sorted(path.parent.name for path in made if path != newest)[:FEW])
+        log.say(
+            "flash", f"takes the newest bundle, {newest.parent.name}; NAME= or RELEASE= choose another: {others}", "dim"
+        )
+    return open_bundle(newest.parent)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Verify every sum of a bundle; the first byte goes nowhere before."""
+    lines = sums.odd_files(folder) or list(sums.differences(folder, sums.sums_of(folder)))
+    if lines:
+        raise HashDiffers(f"{shown(folder)}: {lines[0]}", "make deploy writes it again; a release: get it again")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest["device"], manifest["firmware"]["name"], manifest["firmware"]["address"], manifest["model"]["sha256"]
+    except (ValueError, LookupError, TypeError):
+        raise WrongInput(f"{shown(folder / MANIFEST)}: not as Edgewright writes it", "make deploy") from None
+    return Bundle(folder, manifest)
+
+
+def _device(manifest: Path) -> str:
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["device"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def board_of(device: Device) -> Board:
+    """Return how a device is flashed, or refuse one of which nobody has written that down."""
+    if not device.board:
+        raise WrongInput(
+            f"configs/devices/{device.name}.toml: no [board]: how to flash it is not known", "make devices"
+        )
+    return device.board
+
+
+def firmware_of(project: Project, made: Bundle, device: Device) -> Firmware:
+    """Return the firmware that a bundle was made for; refuse what is for another board, or for one that answers nobody."""
+    if made.manifest["device"] != device.name:
+        theirs = made.manifest["device"]
+        raise WrongInput(f"{shown(made.folder)} was made for {theirs}, not {device.name}", f"DEVICE={theirs}")
+    firmware: Firmware = project.pick("firmware", made.manifest["firmware"]["name"])
+    if firmware.at is None:
+        raise WrongInput(
+            f"{firmware.name} answers no command: nobody could tell whether the model runs",
+            "flash it with the vendor's own tool",
+        )
+    if made.manifest["firmware"]["address"] != firmware.address:
+        address = made.manifest["firmware"]["address"]
+        raise WrongInput(
+            f"{shown(made.folder / MANIFEST)}: address {address:#x}, but {firmware.name} reads its model at {firmware.address:#x}",
+            f"make deploy DEVICE={device.name} FIRMWARE={firmware.name}",
+        )
+    return firmware
+
+
+def writes_of(made: Bundle, firmware: Firmware, board: Board, image: str) -> list[Write]:
+    """Return what is written where; refuse what would not run, not fit, or overwrite what is not ours."""
+    report = made.document(VERDICT)
+    if report and report["verdict"]["state"] == FAILS:
+        raise DoesNotFit(f"{shown(made.folder)}: {report['verdict']['summary']}", "see its report.html")
+    model = Write(made.model, firmware.address)
+    size = made.model.stat().st_size
+    if size > firmware.slot_bytes:
+        raise DoesNotFit(
+            f"{shown(made.model)}: {size:,} bytes, and the slot at {firmware.address:#x} has {firmware.slot_bytes:,}",
+            "a smaller IMGSZ= does not help: a network with fewer channels does",
+        )
+    _keep_clear(model, size, [*firmware.keeps, *board.keeps], board)
+    return [*_firmware_image(board, image, firmware), model] if image else [model]
+
+
+def _keep_clear(write: Write, size: int, keeps: Sequence[Region], board: Board) -> None:
+    """Refuse a write that touches what firmware or board keep in flash, whole sectors counted, for these are erased."""
+    first = write.address - write.address % board.sector_bytes
+    last = -(-(write.address + size) // board.sector_bytes) * board.sector_bytes - 1
+    if last >= board.flash_bytes:
+        raise DoesNotFit(f"{shown(write.path)}: ends at {last:#x}, behind the flash of {board.flash_bytes:,} bytes")
+    for region in keeps:
+        low, high = region.range
+        if first <= high and last >= low:
+            raise DoesNotFit(
+                f"{shown(write.path)}: {write.address:#x} to {last:#x} would overwrite {region.name} at {low:#x}",
+                "mend the address in configs/firmwares/",
+            )
+
+
+def _firmware_image(board: Board, given: str, firmware: Firmware) -> list[Write]:
+    path = Path(given).expanduser()
+    where = f"FIRMWARE_IMAGE={given}"
+    if not path.is_file():
+        raise WrongInput(f"{where}: no such file", f"get it from {board.source}")
+    size, head = path.stat().st_size, path.open("rb").read(16)
+    if not head.startswith(bytes.fromhex(board.firmware_magic)):
+        raise WrongInput(
+            f"{where}: no firmware for this chip: it begins with {head[:4].hex()}", f"get it from {board.source}"
+        )
+    if not 0 < size <= board.firmware_bytes:
+        raise WrongInput(
+            f"{where}: {size:,} bytes; a firmware has at most {board.firmware_bytes:,}", f"get it from {board.source}"
+        )
+    if head[4:8] == b"TFL3":
+        raise WrongInput(f"{where}: this is a model", f"MODEL={given}")
+    return [Write(path, board.firmware_address)]
