@@ -4,13 +4,13 @@ SHELL := /bin/sh
 PYTHON ?= python3
 INV := .venv/bin/inv
 
-TASKS := deploy verify reproduce release check key report plan devices doctor environments vendor base lock audit bench cache clean help
+TASKS := deploy flash monitor board verify reproduce release check key report plan devices doctor environments vendor base lock audit bench cache clean help
 # What was set on the command line, except what make and the shell use themselves.
 GIVEN := $(filter-out MAKEFLAGS PYTHON SHELL V,$(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $(v))),$(v))))
 lower = $(shell printf %s '$1' | tr A-Z_ a-z-)
 quote = '$(subst ','\'',$1)'
 FLAGS = $(foreach v,$(GIVEN),$(if $($(v)),--$(call lower,$(v))=$(call quote,$($(v)))))
-OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE VENDOR UPGRADE TABLE CACHE JSON AGAINST IMAGES KEY RELEASE
+OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE VENDOR UPGRADE TABLE CACHE JSON AGAINST IMAGES KEY RELEASE PORT FIRMWARE_IMAGE VIEW COUNT FAULT
 # Without a network pip knows no index, only what `make vendor` has collected.
 WHEELS = $(if $(filter vendor,$(MAKECMDGOALS)),,$(if $(VENDOR),--no-index --find-links $(call quote,$(VENDOR)/wheels),$(if $(filter 1,$(OFFLINE)),--no-index)))
 UNKNOWN := $(filter-out $(OPTIONS),$(GIVEN))

@@ -17,7 +17,7 @@ from edgewright import bundle, engines, log, options, proc, rootfs, show, verdic
 from edgewright import reproduce as reproducing
 from edgewright.build import Build, complete, status
 from edgewright.cache import Store
-from edgewright.config import load_project
+from edgewright.config import Device, Project, load_project
 from edgewright.containers import Container
 from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
 from edgewright.plan import Plan, make_plan
@@ -45,8 +45,11 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
             except EdgewrightError as problem:
                 log.fail(str(problem), problem.hint)
                 sys.exit(problem.exit_code)
-            except KeyboardInterrupt:
-                log.fail("interrupted; the step that was running left nothing, finished ones are kept")
+            except KeyboardInterrupt as interrupted:
+                # Who writes to a board says in what state it is now.
+                log.fail(
+                    str(interrupted) or "interrupted; the step that was running left nothing, finished ones are kept"
+                )
                 sys.exit(INTERRUPTED)
 
         # Invoke reads a task's options from its signature.
@@ -62,11 +65,16 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-def _plan(raw: dict[str, str]) -> Plan:
-    project = load_project(ROOT)
+def _device(project: Project, raw: dict[str, str]) -> Device:
     if not raw["device"]:
         raise WrongInput("which board?", f"DEVICE={' or DEVICE='.join(sorted(project.devices))}")
-    device = project.pick("device", raw["device"])
+    device: Device = project.pick("device", raw["device"])
+    return device
+
+
+def _plan(raw: dict[str, str]) -> Plan:
+    project = load_project(ROOT)
+    device = _device(project, raw)
     return make_plan(project, device, project.pick("recipe", raw["recipe"] or RECIPE), options.parse(project, raw))
 
 
@@ -84,12 +92,54 @@ def _build(raw: dict[str, str]) -> Build:
     return complete(_walk(raw))
 
 
-@command(*options.HELP)
+@command(*options.HELP, "port")
 def deploy(raw: dict[str, str]) -> None:
-    """Build everything for a board, up to the bundle in dist/; a model that the board cannot run is not bundled."""
+    """Build everything for a board and flash it; without a board up to the bundle in dist/, and a rehearsal on a virtual one."""
+    from edgewright.boards import actions  # only here and below: esptool is slow to load
+
     walk = _build(raw)
     verdict.require(walk)
-    show.bundle(*bundle.write(walk, DIST), walk)
+    folder, written = bundle.write(walk, DIST)
+    show.bundle(folder, written, walk)
+    actions.finish(load_project(ROOT), walk, folder, raw["port"])
+
+
+def _virtually(raw: dict[str, str]) -> Build:
+    """Return a walk over what was built last: a virtual board runs in the environment of its proof."""
+    walk = _walk(raw)
+    walk.done = walk.last()
+    return walk
+
+
+@command(*options.HELP, "port", "release", "firmware_image")
+def flash(raw: dict[str, str]) -> None:
+    """Write what is in dist/ to the board, check it, and ask the firmware to run it."""
+    from edgewright.boards import actions, bundles
+
+    project = load_project(ROOT)
+    device = _device(project, raw)
+    made = bundles.find(DIST, device, raw["name"], raw["release"])
+    actions.send(project, lambda: _virtually(raw), device, made, raw["port"], raw["firmware_image"])
+
+
+@command(*options.HELP, "port", "fault")
+def board(raw: dict[str, str]) -> None:
+    """Stand a virtual board up that any client can flash and talk to; --data gives the pictures that its camera sees."""
+    from edgewright.boards import actions
+
+    actions.stand_up(_virtually({**raw, "data": ""}), raw["data"], raw["fault"], raw["port"])
+
+
+@command(*options.HELP, "port", "release", "view", "count")
+def monitor(raw: dict[str, str]) -> None:
+    """Show what the board sees, live; with --view 1 in the browser, frames and skeletons too."""
+    from edgewright.boards import actions, bundles
+
+    project = load_project(ROOT)
+    device = _device(project, raw)
+    made = bundles.find(DIST, device, raw["name"], raw["release"])
+    view = options.flag("view", raw["view"])
+    actions.watch(project, lambda: _virtually(raw), device, made, raw["port"], view=view, count=raw["count"])
 
 
 @command(*options.HELP)

@@ -14,7 +14,10 @@ from edgewright.plan import Plan
 from edgewright.reproduce import Row
 
 COMMANDS = (
-    ("deploy", "DEVICE=…", "from data to a model for the board, in dist/"),
+    ("deploy", "DEVICE=…", "from data to a model on the board; without a board in dist/, and rehearsed"),
+    ("flash", "DEVICE=… [PORT=…]", "what is in dist/ onto the board; checked, and run there"),
+    ("monitor", "DEVICE=… [VIEW=1]", "what the board sees, live; VIEW=1: in the browser"),
+    ("board", "DEVICE=… [DATA=…]", "a virtual board, for any client to flash and talk to; DATA=: what its camera sees"),
     ("verify", "DEVICE=…", "… only prove what the board will do; MODEL=any.tflite: with anybody's file"),
     ("reproduce", "DEVICE=…", "build everything twice from nothing and compare every byte; IMAGES=1: the images too"),
     (

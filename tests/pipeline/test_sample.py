@@ -40,7 +40,7 @@ def test_the_sample_is_learnt(sample: Workspace) -> None:
 
 def test_the_bundle_is_whole(sample: Workspace) -> None:
     bundle = sample.root / "dist" / "figures-pose-esp32s3-0.1.0"
-    report = {"report.html", "report.json"}
+    report = {"report.html", "report.json", "detections.json"}
     assert {path.name for path in bundle.iterdir()} == {
         "SHA256SUMS",
         "labels.txt",
@@ -58,6 +58,9 @@ def test_the_device_is_as_good_as_the_weights(sample: Workspace) -> None:
     assert list(rungs) == ["torch", "decoder", "onnx", "float", "int8", "device"]
     assert rungs["torch"]["ap50"] >= AP50_WANTED
     assert rungs["device"]["ap"] >= rungs["torch"]["ap"] - 0.05
+    shown = json.loads((sample.root / "dist" / "figures-pose-esp32s3-0.1.0" / "detections.json").read_text())
+    assert (shown["score"], shown["kind"], len(shown["frames"])) == (50, "keypoints", found["accuracy"]["frames"])
+    assert any(frame["results"] for frame in shown["frames"])
     # Up to int8 nothing is lost but in the last bits, and all of that at the decoder's rounding.
     assert rungs["onnx"]["ap"] == pytest.approx(rungs["decoder"]["ap"], abs=1e-3)
     assert rungs["float"]["ap"] == pytest.approx(rungs["decoder"]["ap"], abs=1e-3)
