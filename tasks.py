@@ -40,7 +40,7 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
         @functools.wraps(body)
         def run(_: Context, **raw: str) -> None:
             try:
-                with full_disk_as_error():
+                with full_disk_as_error(), proc.terminated_as_interrupt():
                     body(raw)
             except EdgewrightError as problem:
                 log.fail(str(problem), problem.hint)
@@ -139,7 +139,9 @@ def monitor(raw: dict[str, str]) -> None:
     device = _device(project, raw)
     made = bundles.find(DIST, device, raw["name"], raw["release"])
     view = options.flag("view", raw["view"])
-    actions.watch(project, lambda: _virtually(raw), device, made, raw["port"], view=view, count=raw["count"])
+    # DATA= is what a virtual board's camera sees, not what anything is built from.
+    build, data, count = (lambda: _virtually({**raw, "data": ""})), raw["data"], raw["count"]
+    actions.watch(project, build, device, made, raw["port"], data=data, view=view, count=count)
 
 
 @command(*options.HELP)

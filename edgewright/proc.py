@@ -47,7 +47,7 @@ def stream(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    with _terminated_as_interrupt():
+    with terminated_as_interrupt():
         try:
             assert process.stdout is not None
             for raw in process.stdout:
@@ -80,8 +80,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C while a command runs: a CI job that is cancelled must not leave a container behind."""
+def terminated_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C: a CI job that is cancelled must not leave a container behind, nor a port."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -43,7 +43,10 @@ from pictures import Unreadable, decode, stretch
 from PIL import Image
 from stage import Refused, Request
 
-CAMERA = (640, 640)  # pixels: no board's camera hands its firmware a longer side; a larger picture is scaled down to fit
+CAMERA = (
+    640,
+    640,
+)  # pixels: no board's camera hands its firmware a longer side; a larger picture is scaled down to fit
 JPEG_QUALITY = 85
 Say = Callable[[Mapping[str, Any]], None]
 

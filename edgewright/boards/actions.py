@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,15 @@ def send(
         found = flash(made, _target(project, device, firmware, at), writes)
         show(found, device)
         return found
-    pairs = rehearsal.pictures_of(walk(), made.document(DETECTIONS))
-    with rehearsal.kept(walk(), firmware, [path for _, path in pairs]) as virtual, plugged_in(virtual) as at:
+    virtually = walk()
+    pairs = rehearsal.pictures_of(virtually, made.document(DETECTIONS))
+    if not pairs:
+        log.say(
+            "board",
+            "the virtual board's camera sees a test card; the options of the deployment show it pictures",
+            "dim",
+        )
+    with rehearsal.kept(virtually, firmware, [path for _, path in pairs]) as virtual, plugged_in(virtual) as at:
         target = _target(project, device, firmware, at, virtual=True, frames=[name for name, _ in pairs])
         found = flash(made, target, writes)
     show(found, device)
@@ -78,26 +86,41 @@ def rehearse(project: Project, walk: Build, made: Bundle) -> None:
 
 
 def watch(
-    project: Project, walk: Callable[[], Build], device: Device, made: Bundle, port: str, *, view: bool, count: str
+    project: Project,
+    walk: Callable[[], Build],
+    device: Device,
+    made: Bundle,
+    port: str,
+    *,
+    data: str = "",
+    view: bool = False,
+    count: str = "",
 ) -> None:
-    """Show what the board at `port`, or the virtual one, sees with the bundle that was flashed onto it."""
-    board = bundles.board_of(device)
-    firmware = bundles.firmware_of(project, made, device)
+    """Show what a board sees with the bundle that was flashed onto it: the one at `port`, or the virtual one, which sees `data`."""
+    board, firmware = bundles.board_of(device), bundles.firmware_of(project, made, device)
     title = f"{made.manifest['name']} on {device.title}"
     frames = live.count_of(count)
     if port != VIRTUAL:
         at = ports.find(board, port, device.title)
         live.watch(board, at, firmware, title, made.labels, view=view, count=frames)
         return
-    pictures = [path for _, path in rehearsal.pictures_of(walk(), made.document(DETECTIONS))]
-    with rehearsal.kept(walk(), firmware, pictures) as virtual, plugged_in(virtual) as at:
+    virtually = walk()
+    pictures = _pictures(virtually, data)
+    with rehearsal.kept(virtually, firmware, pictures) as virtual, plugged_in(virtual) as at:
         live.watch(board, at, firmware, title, made.labels, view=view, count=frames)
+
+
+def _pictures(walk: Build, data: str) -> list[Path]:
+    """Return what a virtual board's camera sees: what is given, else what the last proof was made on."""
+    if data:
+        return rehearsal.pictures_in(data)
+    return [path for _, path in rehearsal.pictures_of(walk, most=rehearsal.SHOWN)]
 
 
 def stand_up(walk: Build, data: str, fault: str, port: str) -> None:
     """Run a virtual board until Ctrl-C, for any client to talk to; its camera sees `data`, else what the last proof was made on."""
     faults = parse(fault)
-    pictures = rehearsal.pictures_in(data) if data else [path for _, path in rehearsal.pictures_of(walk)]
+    pictures = _pictures(walk, data)
     if port not in ("", TCP):
         raise WrongInput(f"PORT={port}: a virtual board makes its own port", f"PORT={TCP}, or leave it out")
     firmware = walk.plan.firmware
@@ -111,7 +134,8 @@ def stand_up(walk: Build, data: str, fault: str, port: str) -> None:
         log.say("board", f"{walk.plan.device.title} with {firmware.title}: {at}", "bold")
         log.say("", f"make flash DEVICE={walk.plan.device.name} PORT={shown(Path(at)) if not port else at}", "dim")
         log.say("", "Ctrl-C unplugs it; its flash is kept", "dim")
-        virtual.run()
+        with suppress(KeyboardInterrupt):  # which is how this ends
+            virtual.run()
 
 
 def _target(

@@ -74,11 +74,10 @@ def _look_before(target: Target) -> None:
 
 
 def _write(target: Target, writes: Sequence[Write]) -> Written:
+    where = f"a virtual {target.title}" if target.virtual else f"{target.title} at {target.port}"
     for write in writes:
         size = write.path.stat().st_size
-        log.say(
-            "flash", f"{shown(write.path)}  {log.size(size)}  to {write.address:#x} of {target.title} at {target.port}"
-        )
+        log.say("flash", f"{shown(write.path)}  {log.size(size)}  to {write.address:#x} of {where}")
     with log.bar("flash", "writing") as on_line:
         written = LOADERS[target.board.loader].write(
             target.port, target.board, list(writes), lambda done, total, text: on_line(f"{done}/{total} {text}")

@@ -28,6 +28,7 @@ from edgewright.plan import DETECTIONS, MODEL, VERDICT, Step
 from edgewright.records import RECORD, read
 
 FRAMES = 4  # of a rehearsal: TFLM takes half a second each
+SHOWN = 64  # to somebody who watches, in turn
 UNCOMPILED = "uncompiled"  # the role of the network from before the NPU's compiler
 DATASET = "dataset"
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -46,7 +47,7 @@ def proof_of(walk: Build) -> Step:
     return found
 
 
-def pictures_of(walk: Build, proof: dict[str, Any] | None = None) -> list[tuple[str, Path]]:
+def pictures_of(walk: Build, proof: dict[str, Any] | None = None, most: int = FRAMES) -> list[tuple[str, Path]]:
     """Return frames of a proof (default: the walk's own) with their names there: those first in which something was found."""
     step = proof_of(walk)
     record, source = walk.done.get(step.stage.name), step.inputs.get(DATASET)
@@ -54,7 +55,7 @@ def pictures_of(walk: Build, proof: dict[str, Any] | None = None) -> list[tuple[
         return []
     rows = (proof or json.loads((walk.volume / record.path(DETECTIONS)).read_text()))["frames"]
     folder = walk.path(source)
-    chosen = sorted(rows, key=lambda row: not row["results"])[:FRAMES]
+    chosen = sorted(rows, key=lambda row: not row["results"])[:most]
     return [(row["name"], folder / row["name"]) for row in chosen if (folder / row["name"]).is_file()]
 
 
@@ -96,6 +97,7 @@ def stand(
     folder.mkdir(parents=True, exist_ok=True)
     frames = list(pictures) or [draw_test_card(folder)]
     board, stage = board_of(walk.plan.device), proof_of(walk).stage
+    walk.engine.prepare(stage)  # now: it may take minutes, and whoever talks to the board has no such patience
     workshop = Workshop(
         walk.engine, stage, folder / "network", walk.volume, firmware, frames, partial(uncompiled, walk)
     )

@@ -15,11 +15,16 @@ from urllib.parse import unquote
 
 import pytest
 from PIL import Image
+from toy_board import make_bundle, model_of, standing
 
+from edgewright.boards import bundles, live
 from edgewright.boards import view as module
 from edgewright.boards.dialects import Event, Point
+from edgewright.boards.flash import flash
 from edgewright.boards.monitor import Frame
 from edgewright.boards.view import View
+from edgewright.boards.virtual.network import CannotRun, Inference
+from edgewright.config import Device
 from edgewright.errors import BoardFailed
 from tests.conftest import chromium_or_skip
 
@@ -248,3 +253,60 @@ def test_points_that_lie_far_outside_and_a_picture_that_lost_bytes_do_no_harm(
     canvas.check_points([point for point in points if point[3] != 9])
     canvas.check_limbs(points)
     assert not near(canvas.at(220, points[7][1]), LEFT), "no limb leads to a point that is nowhere"
+
+
+class Posing:
+    """A network that sees the figure three times, and then nothing more until it is told that nobody looks."""
+
+    algorithm = 5
+
+    def __init__(self) -> None:
+        self.frames, self.looked = 0, threading.Event()
+
+    def load(self, content: bytes) -> Posing:
+        return self
+
+    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+        self.frames += 1
+        if self.frames > 3:
+            self.looked.wait(WAIT_S)
+            raise CannotRun("nobody looks any more")
+        event = pose(240, 240).event
+        rows = [[list(box), [list(point) for point in points]] for box, points in event.keypoints]
+        return Inference(240, 240, event.perf, event.kind, rows, jpeg(240, 240) if image else "")
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_page_shows_what_a_virtual_board_sees(
+    around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Device
+) -> None:
+    """All the way: model bytes in flash, AT commands, JSON over a terminal, the page."""
+    posing = Posing()
+    made = make_bundle(tmp_path / "dist", device, model_of(5000))
+    with (
+        standing(device, tmp_path / "board", posing) as (_, target),
+        probed(around, monkeypatch, tmp_path) as page,
+    ):
+        flash(made, target, bundles.writes_of(made, target.firmware, target.board, ""))
+        posing.frames = 0
+        monkeypatch.setattr(live, "View", lambda title, names: page)
+        told: list[str] = []
+
+        def watch() -> None:
+            try:
+                live.watch(target.board, target.port, target.firmware, "", ["person"], view=True, count=0)
+            except BoardFailed as problem:
+                told.append(str(problem))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        picture = around.look(tmp_path, page, 1400, 900)
+        posing.looked.set()
+        watching.join(WAIT_S)
+    event = pose(240, 240).event
+    canvas = Seen(picture, around.seen, event)
+    canvas.check_points(event.keypoints[0][1])
+    assert near(canvas.at(0.02 * 240, 0.98 * 240), GREEN), "the camera's picture fills the frame"
+    assert told, "the board's end is told"

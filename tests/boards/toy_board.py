@@ -15,7 +15,7 @@ from edgewright.boards.bundles import Bundle
 from edgewright.boards.flash import Target
 from edgewright.boards.virtual.board import VirtualBoard, plugged_in
 from edgewright.boards.virtual.line import Faults
-from edgewright.boards.virtual.network import CannotLoad, Inference
+from edgewright.boards.virtual.network import CannotLoad, Inference, Interpreter
 from edgewright.boards.virtual.terminal import Terminal
 from edgewright.config import Device, load_project
 
@@ -71,7 +71,7 @@ def model_of(size: int, *, refused: bool = False) -> bytes:
 
 @contextmanager
 def standing(
-    device: Device, folder: Path, toy: Toy, faults: Faults | None = None, firmware: str = ""
+    device: Device, folder: Path, toy: Interpreter, faults: Faults | None = None, firmware: str = ""
 ) -> Iterator[tuple[VirtualBoard, Target]]:
     """Plug a virtual board in, as a target for the firmware that the device is expected to have."""
     board = bundles.board_of(device)

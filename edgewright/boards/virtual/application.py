@@ -84,9 +84,8 @@ def _advance(state: State, task: Task, dialect: Dialect, send: Send) -> None:
         state.task = None
         return
     task.count += 1
-    if (
-        state.network is None
-    ):  # pictures come from the worker that the network runs in; a board without a camera says the same
+    # Pictures come from what the network runs in; a board without a camera says the same.
+    if state.network is None:
         state.task = None
         dialect.failed(task, EIO)
         return
