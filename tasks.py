@@ -15,21 +15,19 @@ from invoke import Context, task
 
 from edgewright import bundle, engines, log, options, proc, rootfs, show, verdict
 from edgewright import reproduce as reproducing
-from edgewright.build import Build, complete, status
+from edgewright.build import complete, status
 from edgewright.cache import Store
-from edgewright.config import Device, Project, load_project
+from edgewright.config import load_project
 from edgewright.containers import Container
 from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
-from edgewright.plan import Plan, make_plan
-from edgewright.supply import Supply, open_supply
+from edgewright.request import device_of, last_walk_of, supply_of, walk_of
 
 ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
-RECIPE = "figures-pose"  # what is built when no RECIPE= says otherwise
 ALL = "all"  # DEVICE= of a release for every board
 UNUSED_DAYS = 30  # how long the cache keeps a step that nobody takes from it
 # By what is given: the benchmark that takes it.
-BENCHMARKS = {("weights", "data"): "export", ("model",): "verify", ("model", "data"): "repeat"}
+BENCHMARKS = {("weights", "data"): "export", ("model",): "verify", ("model", "data"): "repeat", ("release",): "flash"}
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -65,50 +63,16 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-def _device(project: Project, raw: dict[str, str]) -> Device:
-    if not raw["device"]:
-        raise WrongInput("which board?", f"DEVICE={' or DEVICE='.join(sorted(project.devices))}")
-    device: Device = project.pick("device", raw["device"])
-    return device
-
-
-def _plan(raw: dict[str, str]) -> Plan:
-    project = load_project(ROOT)
-    device = _device(project, raw)
-    return make_plan(project, device, project.pick("recipe", raw["recipe"] or RECIPE), options.parse(project, raw))
-
-
-def _supply(raw: dict[str, str]) -> Supply:
-    return open_supply(raw["vendor"], options.flag("offline", raw["offline"]))
-
-
-def _walk(raw: dict[str, str]) -> Build:
-    plan, supply = _plan(raw), _supply(raw)
-    force, repeat = options.flag("force", raw["force"]), options.flag("verify_cache", raw["verify_cache"])
-    return Build(plan, engines.choose(ROOT, raw["engine"], supply), VOLUME, supply, force, repeat)
-
-
-def _build(raw: dict[str, str]) -> Build:
-    return complete(_walk(raw))
-
-
 @command(*options.HELP, "port")
 def deploy(raw: dict[str, str]) -> None:
     """Build everything for a board and flash it; without a board up to the bundle in dist/, and a rehearsal on a virtual one."""
     from edgewright.boards import actions  # only here and below: esptool is slow to load
 
-    walk = _build(raw)
+    walk = complete(walk_of(ROOT, raw))
     verdict.require(walk)
     folder, written = bundle.write(walk, DIST)
     show.bundle(folder, written, walk)
     actions.finish(load_project(ROOT), walk, folder, raw["port"])
-
-
-def _virtually(raw: dict[str, str]) -> Build:
-    """Return a walk over what was built last: a virtual board runs in the environment of its proof."""
-    walk = _walk(raw)
-    walk.done = walk.last()
-    return walk
 
 
 @command(*options.HELP, "port", "release", "firmware_image")
@@ -117,9 +81,10 @@ def flash(raw: dict[str, str]) -> None:
     from edgewright.boards import actions, bundles
 
     project = load_project(ROOT)
-    device = _device(project, raw)
+    device = device_of(project, raw)
     made = bundles.find(DIST, device, raw["name"], raw["release"])
-    actions.send(project, lambda: _virtually(raw), device, made, raw["port"], raw["firmware_image"])
+    build = {**raw, "recipe": raw["recipe"] or made.manifest["recipe"]}
+    actions.send(project, lambda: last_walk_of(ROOT, build), device, made, raw["port"], raw["firmware_image"])
 
 
 @command(*options.HELP, "port", "fault")
@@ -127,7 +92,7 @@ def board(raw: dict[str, str]) -> None:
     """Stand a virtual board up that any client can flash and talk to; --data gives the pictures that its camera sees."""
     from edgewright.boards import actions
 
-    actions.stand_up(_virtually({**raw, "data": ""}), raw["data"], raw["fault"], raw["port"])
+    actions.stand_up(last_walk_of(ROOT, {**raw, "data": ""}), raw["data"], raw["fault"], raw["port"])
 
 
 @command(*options.HELP, "port", "release", "view", "count")
@@ -136,18 +101,19 @@ def monitor(raw: dict[str, str]) -> None:
     from edgewright.boards import actions, bundles
 
     project = load_project(ROOT)
-    device = _device(project, raw)
+    device = device_of(project, raw)
     made = bundles.find(DIST, device, raw["name"], raw["release"])
     view = options.flag("view", raw["view"])
     # DATA= is what a virtual board's camera sees, not what anything is built from.
-    build, data, count = (lambda: _virtually({**raw, "data": ""})), raw["data"], raw["count"]
-    actions.watch(project, build, device, made, raw["port"], data=data, view=view, count=count)
+    build = {**raw, "data": "", "recipe": raw["recipe"] or made.manifest["recipe"]}
+    given = (device, made, raw["port"], raw["data"])
+    actions.watch(project, lambda: last_walk_of(ROOT, build), *given, view=view, count=raw["count"])
 
 
 @command(*options.HELP)
 def verify(raw: dict[str, str]) -> None:
     """Prove on this machine what the board will do; with --model any.tflite, that of anybody's file."""
-    verdict.require(_build(raw))
+    verdict.require(complete(walk_of(ROOT, raw)))
 
 
 @command("key")
@@ -164,7 +130,7 @@ def release(raw: dict[str, str]) -> None:
     from edgewright import release  # only here and below: cryptography is slow to load
 
     devices = load_project(ROOT).devices if raw["device"] == ALL else [raw["device"]]
-    for walk in [_walk({**raw, "device": device}) for device in devices]:
+    for walk in [walk_of(ROOT, {**raw, "device": device}) for device in devices]:
         terms = release.prepare(ROOT, walk.engine, raw["key"])
         verdict.require(complete(walk))
         show.bundle(*release.write(walk, DIST, terms), walk)
@@ -185,7 +151,7 @@ def check(raw: dict[str, str]) -> None:
 @command(*options.HELP, "against", "images")
 def reproduce(raw: dict[str, str]) -> None:
     """Build everything twice from nothing, the second time under other conditions, and compare every byte."""
-    walk = _walk(raw)
+    walk = walk_of(ROOT, raw)
     images = options.flag("images", raw["images"])
     stages = [step.stage for step in walk.plan.steps]
     other = engines.another(ROOT, walk.engine, stages, raw["against"], walk.supply)
@@ -197,13 +163,13 @@ def reproduce(raw: dict[str, str]) -> None:
 @command(*options.HELP)
 def report(raw: dict[str, str]) -> None:
     """Open the report of the last verification."""
-    verdict.open_page(_walk(raw))
+    verdict.open_page(walk_of(ROOT, raw))
 
 
 @command(*options.HELP)
 def plan(raw: dict[str, str]) -> None:
     """Say what would run, and why; run nothing."""
-    walk = _walk(raw)
+    walk = walk_of(ROOT, raw)
     show.plan(status(walk), walk.plan)
 
 
@@ -228,7 +194,7 @@ def doctor(_: dict[str, str]) -> None:
 @command("engine", "offline", "vendor")
 def environments(raw: dict[str, str]) -> None:
     """Build every stage's image or venv now."""
-    engine = engines.choose(ROOT, raw["engine"], _supply(raw))
+    engine = engines.choose(ROOT, raw["engine"], supply_of(raw))
     for stage in load_project(ROOT).stages.values():
         log.say(stage.name, engine.prepare(stage).name)
 
@@ -270,10 +236,10 @@ def audit(_: dict[str, str]) -> None:
     log.say("audit", f"✓ {len(found)} findings, all excused with a reason and a date", "green")
 
 
-@command("weights", "data", "model")
+@command("weights", "data", "model", "release")
 def bench(raw: dict[str, str]) -> None:
-    """Measure in one run: the export against stock `yolo export`, verify on one core and all, or a run with nothing to do."""
-    names = tuple(name for name in ("weights", "model", "data") if raw[name])
+    """Measure in one run: the export against stock, verify on one core and all, a run with nothing to do, or a flash."""
+    names = tuple(name for name in ("weights", "model", "data", "release") if raw[name])
     if names not in BENCHMARKS:
         known = "   or   ".join(" ".join(f"{n.upper()}=…" for n in given) for given in BENCHMARKS)
         raise WrongInput("bench needs something to measure", f"make bench {known}")

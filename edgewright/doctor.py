@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import ssl
@@ -11,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgewright import base, log, proc
+from edgewright.boards import ports
+from edgewright.config import load_project
 from edgewright.containers import secrets
 from edgewright.engine import Check
 from edgewright.engines import ENGINES
 from edgewright.environments import CACHE
-from edgewright.errors import EngineMissing
+from edgewright.errors import EdgewrightError, EngineMissing
 
 # All images together, as `docker images` counted them on 2026-11-24 (train and export
 # share torch), and room to build.
@@ -38,6 +41,7 @@ def checks(root: Path) -> Iterator[Check]:
         except EngineMissing as reason:
             yield Check(name, False, str(reason), reason.hint)
     yield _gpu()
+    yield from _boards(root)
     for place, path in (("cache", CACHE), ("build", root)):
         yield _disk(place, path)
     given = (
@@ -66,6 +70,23 @@ def _gpu() -> Check:
     toolkit = shutil.which("nvidia-ctk")
     hint = "install nvidia-container-toolkit, so that containers see the GPU"
     return Check("gpu", bool(toolkit), text.splitlines()[0] + ("" if toolkit else ", but no container toolkit"), hint)
+
+
+def _boards(root: Path) -> Iterator[Check]:
+    """A board that is not plugged in is no fault: whatever is built is rehearsed on a virtual one."""
+    for device in load_project(root).devices.values():
+        if device.board is None:
+            continue
+        try:
+            at = ports.find(device.board, "", device.title)
+            # It is not opened: that restarts some boards.
+            usable = os.access(at, os.R_OK | os.W_OK)
+            text = f"{device.title} at {at}{'' if usable else ': permission denied'}"
+            yield Check("board", usable, text, "" if usable else ports.way_in(at))
+        except ports.NoBoard:
+            yield Check("board", True, f"no {device.title} on USB")
+        except EdgewrightError as problem:
+            yield Check("board", False, str(problem), problem.hint)
 
 
 def _disk(name: str, path: Path) -> Check:

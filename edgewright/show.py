@@ -43,6 +43,7 @@ COMMANDS = (
         "MODEL=… [DATA=…]",
         "measure verify on one core and all, or a run with nothing to do on 8 images and 8,000",
     ),
+    ("bench", "RELEASE=dist/…", "measure a flash at 921600 baud against what its bytes take on the line"),
     ("cache", "", "what the cache of finished steps holds; all workspaces share it"),
     ("clean", "[CACHE=1]", "remove build/ and dist/; from the cache what was unused for 30 days"),
 )

@@ -91,10 +91,10 @@ def watch(
     device: Device,
     made: Bundle,
     port: str,
+    data: str,
     *,
-    data: str = "",
-    view: bool = False,
-    count: str = "",
+    view: bool,
+    count: str,
 ) -> None:
     """Show what a board sees with the bundle that was flashed onto it: the one at `port`, or the virtual one, which sees `data`."""
     board, firmware = bundles.board_of(device), bundles.firmware_of(project, made, device)
@@ -160,5 +160,8 @@ def show(found: dict[str, Any], device: Device) -> None:
     log.say("board", f"✓ {name} ({version}) runs it as algorithm {found['algorithm']}", "green")
     where = "this machine's time" if found["virtual"] else "its own time"
     log.say("", f"{pre} + {infer:,} + {post} ms a frame (before, network, after; {where}), {count} found")
+    if found["estimate_ms"] and not found["virtual"]:
+        low, high = (f"{time:,.0f}" for time in found["estimate_ms"])
+        log.say("", f"estimated for the network: {low if low == high else f'{low} to {high}'} ms", "dim")
     if agreement := found["agreement"]:
         log.say("", f"{agreement['equal']} of {agreement['frames']} frames give what the proof says, number for number")

@@ -25,6 +25,7 @@ from edgewright.plan import DETECTIONS, VERDICT
 
 LOADERS: Mapping[str, Loader] = {"esptool": EspLoader(), "xmodem": MenuLoader()}
 SCHEMA = 1
+PROVED = "1.x"  # the dialect in whose form the proof has its detections
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def flash(made: Bundle, target: Target, writes: Sequence[Write]) -> dict[str, An
         "written": asdict(written),
         **answers.as_json(),
         "agreement": _agreement(made, target, answers),
+        "estimate_ms": _estimate(made),
     }
     _save(made.folder / BOARD, found)
     return found
@@ -135,13 +137,20 @@ def _info(made: Bundle) -> dict[str, Any]:
 def _agreement(made: Bundle, target: Target, answers: Answers) -> dict[str, Any] | None:
     """Compare what a virtual board saw with what the proof says of the same frames; a real one sees its camera."""
     proof = made.document(DETECTIONS)
-    if not target.frames or not proof:
+    # The proof is written in the form of 1.x; in 2.x coordinates are wrong (configs/firmwares), and keypoints are not sent.
+    if not target.frames or not proof or not target.firmware.at or target.firmware.at.dialect != PROVED:
         return None
     rows = {frame["name"]: (frame["width"], frame["height"], frame["results"]) for frame in proof["frames"]}
     seen = [(event.width, event.height, found) for event, found in zip(answers.events, answers.detections, strict=True)]
     # A picture larger than any camera's frame was scaled down: those are no longer the same pixels.
     pairs = [(rows[name], one) for name, one in zip(target.frames, seen, strict=True) if rows[name][:2] == one[:2]]
     return {"frames": len(pairs), "equal": sum(proved == found for proved, found in pairs)}
+
+
+def _estimate(made: Bundle) -> list[float] | None:
+    """Return from what to what the proof estimates the network's time, ms, if it does."""
+    report = made.document(VERDICT) or {}
+    return (report.get("speed") or {}).get("milliseconds")
 
 
 def _save(path: Path, found: Mapping[str, Any]) -> None:

@@ -97,7 +97,7 @@ def _fail_local(port: str, problem: Exception) -> NoReturn:
     if code in GONE:
         raise BoardFailed(f"{port} is gone: the board was unplugged", "plug it in, and try again") from None
     if code in (errno.EACCES, errno.EPERM):
-        raise WrongInput(f"permission denied on {port}", _way_in(port)) from None
+        raise WrongInput(f"permission denied on {port}", way_in(port)) from None
     if code in TAKEN:
         who = _holder(port)
         said = f"{port} is in use" + (f" by {who[0]} (process {who[1]})" if who else "")
@@ -132,7 +132,7 @@ def _code(problem: Exception) -> int | None:
     return None
 
 
-def _way_in(port: str) -> str:
+def way_in(port: str) -> str:
     """Return how this user may get to use a port."""
     status = Path(port).stat()
     group = str(status.st_gid)
