@@ -82,7 +82,7 @@ def flash(raw: dict[str, str]) -> None:
 
     project = load_project(ROOT)
     device = device_of(project, raw)
-    made = bundles.find(DIST, device, raw["name"], raw["release"])
+    made = bundles.find(DIST, device, raw["name"], raw["release"], raw["firmware"])
     build = {**raw, "recipe": raw["recipe"] or made.manifest["recipe"]}
     actions.send(project, lambda: last_walk_of(ROOT, build), device, made, raw["port"], raw["firmware_image"])
 
@@ -102,7 +102,7 @@ def monitor(raw: dict[str, str]) -> None:
 
     project = load_project(ROOT)
     device = device_of(project, raw)
-    made = bundles.find(DIST, device, raw["name"], raw["release"])
+    made = bundles.find(DIST, device, raw["name"], raw["release"], raw["firmware"])
     view = options.flag("view", raw["view"])
     # DATA= is what a virtual board's camera sees, not what anything is built from.
     build = {**raw, "data": "", "recipe": raw["recipe"] or made.manifest["recipe"]}

@@ -71,6 +71,9 @@ def devices(project: Project) -> None:
         log.out.print(f"{device.name}", style="bold")
         log.out.print(f"    {device.title}: {device.about}", markup=False)
         log.out.print(f"    stages     {' → '.join(device.pipeline)}", markup=False)
+        if board := device.board:
+            text = f"{board.chip}, {' or '.join(board.usb)} on USB, flashed with {board.loader}; its firmware: {board.source}"
+            log.out.print(f"    board      {text}", markup=False)
         for firmware in project.firmwares.values():
             if firmware.device == device.name:
                 default = "  (default)" if firmware.name == device.firmware else ""

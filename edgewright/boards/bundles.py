@@ -47,25 +47,29 @@ class Bundle:
         return found
 
 
-def find(dist: Path, device: Device, name: str, given: str) -> Bundle:
-    """Return the bundle that is given by its folder, or the last one made for a device, of that name if there is one."""
+def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: str = "") -> Bundle:
+    """Return the bundle that is given by its folder, or the last one made for a device, of that name, for that firmware."""
     if given:
         folder = Path(given).expanduser()
         if not (folder / MANIFEST).is_file():
             raise WrongInput(f"RELEASE={folder}: no bundle: it has no {MANIFEST}", "RELEASE=dist/…")
         return open_bundle(folder)
-    made = [path for path in dist.glob(f"*/{MANIFEST}") if _device(path) == device.name]
-    if name:
-        made = [path for path in made if path.parent.name.startswith(f"{name}-{device.name}-")]
-    if not made:
-        named = f"NAME={name}: nothing of that name" if name else "nothing"
-        raise WrongInput(f"{named} for {device.name} in {shown(dist)}/", f"make deploy DEVICE={device.name}")
-    newest = max(made, key=lambda path: (path.stat().st_mtime_ns, path))
-    if len(made) > 1:
-        others = ", ".join(sorted(path.parent.name for path in made if path != newest)[:FEW])
-        log.say(
-            "flash", f"takes the newest bundle, {newest.parent.name}; NAME= or RELEASE= choose another: {others}", "dim"
-        )
+    made = {path: _told(path) for path in dist.glob(f"*/{MANIFEST}")}
+    fitting = [path for path, (on, _) in made.items() if on == device.name]
+    for word, value, fits in (
+        ("NAME", name, lambda path: path.parent.name.startswith(f"{name}-{device.name}-")),
+        ("FIRMWARE", firmware, lambda path: made[path][1] == firmware),
+    ):
+        fitting = [path for path in fitting if not value or fits(path)]
+        if value and not fitting:
+            hint = f"make deploy DEVICE={device.name} {word}={value}"
+            raise WrongInput(f"{word}={value}: nothing like that for {device.name} in {shown(dist)}/", hint)
+    if not fitting:
+        raise WrongInput(f"nothing for {device.name} in {shown(dist)}/", f"make deploy DEVICE={device.name}")
+    newest = max(fitting, key=lambda path: (path.stat().st_mtime_ns, path))
+    if others := sorted(path.parent.name for path in fitting if path != newest)[:FEW]:
+        text = f"takes the newest bundle, {newest.parent.name}; NAME= or RELEASE= choose another: {', '.join(others)}"
+        log.say("flash", text, "dim")
     return open_bundle(newest.parent)
 
 
@@ -82,11 +86,13 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest)
 
 
-def _device(manifest: Path) -> str:
+def _told(manifest: Path) -> tuple[str, str]:
+    """Return a bundle's device and firmware; of what is none, nothing."""
     try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["device"])
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        return str(content["device"]), str(content["firmware"]["name"])
     except (OSError, ValueError, LookupError, TypeError):
-        return ""
+        return "", ""
 
 
 def board_of(device: Device) -> Board:

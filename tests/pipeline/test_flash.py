@@ -114,7 +114,7 @@ def test_what_cannot_be_flashed_is_told_by_its_kind(
         ("no Seeed XIAO ESP32S3 on USB", 8, {}),
         ("no such port", 2, {"port": "/dev/ttyACM99"}),
         ("is no serial port", 2, {"port": bundle / "manifest.json"}),
-        ("nothing of that name", 2, {"name": "other"}),
+        ("NAME=other: nothing like that for esp32s3", 2, {"name": "other"}),
         ("no bundle", 2, {"release": tmp_path}),
     ):
         assert workspace.run("flash", device="esp32s3", **{"name": "flashed", **given})[0] == code, told

@@ -65,13 +65,17 @@ def test_the_newest_bundle_of_the_device_is_taken_or_the_one_that_is_named(tmp_p
     assert bundles.find(tmp_path, XIAO, "", "").folder == new
     assert bundles.find(tmp_path, XIAO, "old", "").folder == old
     assert bundles.find(tmp_path, XIAO, "", str(old)).folder == old
-    for name, given, told in (
-        ("none", "", "make deploy DEVICE=esp32s3"),
-        ("", str(tmp_path), "no bundle"),
-        ("", str(tmp_path / "x"), "no bundle"),
+    second = make(tmp_path, name="second", firmware={"name": "esp32s3-sscma-2.x", "address": 0x400000})
+    os.utime(second / "manifest.json", (2, 2))
+    assert bundles.find(tmp_path, XIAO, firmware="esp32s3-sscma-2.x").folder == second
+    for name, given, firmware, told in (
+        ("none", "", "", "make deploy DEVICE=esp32s3 NAME=none"),
+        ("old", "", "esp32s3-sscma-2.x", "make deploy DEVICE=esp32s3 FIRMWARE=esp32s3-sscma-2.x"),
+        ("", str(tmp_path), "", "no bundle"),
+        ("", str(tmp_path / "x"), "", "no bundle"),
     ):
         with pytest.raises(WrongInput) as problem:
-            bundles.find(tmp_path, XIAO, name, given)
+            bundles.find(tmp_path, XIAO, name, given, firmware)
         assert told in f"{problem.value} {problem.value.hint}"
 
 

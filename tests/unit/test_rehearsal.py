@@ -1,0 +1,64 @@
+"""What a virtual board of a plan sees, and which network it runs for one that was compiled for an NPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from edgewright.boards import rehearsal
+from edgewright.errors import WrongInput
+
+
+def test_the_test_card_is_a_picture_as_large_as_the_cameras_smallest_frame(tmp_path: Path) -> None:
+    with Image.open(rehearsal.draw_test_card(tmp_path)) as card:
+        assert (card.format, card.size, card.mode) == ("BMP", (240, 240), "RGB")
+        colours = card.getcolors()
+    assert colours
+    assert len(colours) == 64  # steps that a network can tell apart, not one plain colour
+
+
+def test_pictures_are_taken_from_a_file_or_a_folder_by_name(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "deep/c.webp", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [path.name for path in rehearsal.pictures_in(str(tmp_path))]
+    assert names == ["a.jpg", "b.PNG", "c.webp"]
+    assert rehearsal.pictures_in(str(tmp_path / "notes.txt")) == [tmp_path / "notes.txt"]
+    (tmp_path / "empty").mkdir()
+    for given, told in (("empty", "no pictures in it"), ("none", "no such file or folder")):
+        with pytest.raises(WrongInput, match=told):
+            rehearsal.pictures_in(str(tmp_path / given))
+
+
+def record(volume: Path, name: str, content: bytes, taken: str = "") -> str:
+    """Write a step with a model, made from another one if its digest is given; return its own."""
+    total = f"sha-{name}"
+    (volume / f"s-{name}").mkdir()
+    (volume / f"s-{name}" / "model.tflite").write_bytes(content)
+    facts = {"inputs": {"model": taken} if taken else {}}
+    output = {"model": {"path": "model.tflite", "sha256": total}}
+    made = {"stage": "s", "key": name, "facts": facts, "outputs": output}
+    (volume / f"s-{name}" / "record.json").write_text(json.dumps(made))
+    return total
+
+
+def test_what_was_compiled_is_told_by_its_bytes_whatever_follows_them(tmp_path: Path) -> None:
+    plain = record(tmp_path, "plain", b"TFL3 before")
+    record(tmp_path, "compiled", b"TFL3 after", plain)
+    record(tmp_path, "other", b"TFL3 other", "of the user's, of which nothing is known")
+    (tmp_path / "s-broken").mkdir()
+    (tmp_path / "s-broken" / "record.json").write_text("{")
+    stage = SimpleNamespace(name="proof", outputs={"verdict": "report.json"})
+    plan = SimpleNamespace(steps=[SimpleNamespace(stage=stage, inputs={})])
+    walk: Any = SimpleNamespace(volume=tmp_path, plan=plan, done={})
+    found = rehearsal.uncompiled(walk, b"TFL3 after" + b"\xff" * 50)
+    assert found
+    assert found.read_bytes() == b"TFL3 before"
+    assert rehearsal.uncompiled(walk, b"TFL3 before") is None
+    assert rehearsal.uncompiled(walk, b"TFL3 other") is None
+    assert rehearsal.uncompiled(walk, b"TFL3 aft") is None
