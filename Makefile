@@ -13,6 +13,8 @@ FLAGS = $(foreach v,$(GIVEN),$(if $($(v)),--$(call lower,$(v))=$(call quote,$($(
 OPTIONS := DEVICE RECIPE WEIGHTS DATA MODEL IMGSZ EPOCHS BATCH SEED GPU FRAMES FIRMWARE NAME ENGINE FORCE VERIFY_CACHE OFFLINE VENDOR UPGRADE TABLE CACHE JSON AGAINST IMAGES KEY RELEASE PORT FIRMWARE_IMAGE VIEW COUNT FAULT
 # Without a network pip knows no index, only what `make vendor` has collected.
 WHEELS = $(if $(filter vendor,$(MAKECMDGOALS)),,$(if $(VENDOR),--no-index --find-links $(call quote,$(VENDOR)/wheels),$(if $(filter 1,$(OFFLINE)),--no-index)))
+# One package has no wheel: it is built with what the lock names, and not with whatever the index offers.
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
 UNKNOWN := $(filter-out $(OPTIONS),$(GIVEN))
 
 .PHONY: $(TASKS) test
@@ -24,13 +26,13 @@ test: .venv/dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	@.venv/bin/python -m pytest $(if $(T),$(T),tests)
 
-.venv/host: requirements/host.txt
+.venv/host: requirements/host.txt requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "error: $$($(PYTHON) --version) is too old"; echo " hint: make … PYTHON=python3.11 (3.10 or newer)"; exit 3; }
 	@$(PYTHON) -m venv .venv || { echo "error: no venv module"; echo " hint: sudo apt-get install python3-venv"; exit 3; }
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes $(WHEELS) -r $<
+	@$(PIP) $(WHEELS) -r requirements/build.txt && $(PIP) $(WHEELS) -r $<
 	@touch $@
 
 .venv/dev: requirements/dev.txt .venv/host
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PIP) -r $<
 	@touch $@

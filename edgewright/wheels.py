@@ -19,7 +19,7 @@ from edgewright.errors import StageFailed
 from edgewright.supply import pins
 from edgewright.venvs import PYTHON, build_env, uv
 
-HOST = Path("requirements", "host.txt")
+HOST = (Path("requirements", "build.txt"), Path("requirements", "host.txt"))
 HOST_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # From the newest glibc to the oldest, which is the order of preference; the last are older names for 2.17, 2.12 and 2.5.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)]
@@ -47,7 +47,7 @@ class Wheel:
 
 def wanted(root: Path) -> list[Wheel]:
     """Return every file that the host's lock and the stages' locks install, by name; raise StageFailed if the index lacks one."""
-    locks = [HOST, *sorted(path.relative_to(root) for path in root.glob("docker/*/*requirements.txt"))]
+    locks = [*HOST, *sorted(path.relative_to(root) for path in root.glob("docker/*/*requirements.txt"))]
     found: dict[str, Wheel] = {}
     with log.bar("wheels", "asking the package index") as on_line:
         for number, lock in enumerate(locks):
@@ -58,7 +58,7 @@ def wanted(root: Path) -> list[Wheel]:
 
 def _of_lock(root: Path, lock: Path) -> Iterator[Wheel]:
     index = _ask(root, lock)
-    for python in HOST_PYTHONS if lock == HOST else (PYTHON,):
+    for python in HOST_PYTHONS if lock in HOST else (PYTHON,):
         try:
             for package, file in index.select(environment=_environment(python), tags=_tags(python)):
                 assert isinstance(file, PackageWheel | PackageSdist)
@@ -77,7 +77,7 @@ def _ask(root: Path, lock: Path) -> Pylock:
         path = Path(scratch, "pylock.toml")
         argv = [uv(), "pip", "compile", "--quiet", "--no-deps", "--format", "pylock.toml", "--output-file", str(path)]
         lines: list[str] = []
-        if proc.stream([*argv, *(host if lock == HOST else stage), str(lock)], lines.append, cwd=root, env=build_env()):
+        if proc.stream([*argv, *(host if lock in HOST else stage), str(lock)], lines.append, cwd=root, env=build_env()):
             raise StageFailed(f"{lock}: the package index has no answer: {' '.join(lines)[:300]}", "make doctor")
         raw = read_toml(path)
     allowed = pins(root / lock)

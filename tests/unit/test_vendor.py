@@ -236,7 +236,8 @@ packages = [
 
     monkeypatch.setattr(wheels.proc, "stream", ask)
     (toy / "requirements").mkdir()
-    (toy / "requirements" / "host.txt").write_text(f"lib==1 {known}\nold==2 {known}\n")
+    for name in ("build", "host"):
+        (toy / "requirements" / f"{name}.txt").write_text(f"lib==1 {known}\nold==2 {known}\n")
     monkeypatch.setattr(wheels, "PYTHON", "3.12")  # of the stages: nobody there needs the old one
     monkeypatch.setattr(wheels, "HOST_PYTHONS", ("3.11", "3.12"))
     found = [file.name for file in wheels.wanted(toy)]
