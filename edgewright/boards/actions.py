@@ -19,7 +19,7 @@ from edgewright.bundle import BOARD
 from edgewright.config import Device, Project, shown
 from edgewright.errors import WrongInput
 from edgewright.firmware import Firmware
-from edgewright.plan import DETECTIONS
+from edgewright.plan import DETECTIONS, VERDICT
 
 VIRTUAL, NO_BOARD, TCP = "virtual", "none", "rfc2217"  # what PORT= may say instead of a port
 
@@ -38,7 +38,9 @@ def finish(project: Project, walk: Build, folder: Path, port: str) -> None:
     try:
         found = port if port == VIRTUAL else ports.find(device.board, port, device.title)
     except ports.NoBoard as nobody:
-        if not (made.folder / BOARD).exists():
+        if not any(VERDICT in record.outputs for record in walk.done.values()):
+            log.say("board", "not rehearsed: no step of this pipeline can compute what the board would", "dim")
+        elif not (made.folder / BOARD).exists():
             rehearse(project, walk, made)
         log.say("board", f"nothing was flashed: {nobody}", "yellow")
         log.say("", f"plug one in, then: make flash DEVICE={device.name}", "dim")

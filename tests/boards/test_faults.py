@@ -15,7 +15,7 @@ from edgewright.boards.virtual.wire import Memory
 from edgewright.config import Device
 from edgewright.errors import BoardFailed, DoesNotFit, EdgewrightError, WrongInput
 
-SIZE = 20_000
+SIZE = 12_000
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_a_flash_ends_with_the_boards_own_word(device: Device, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "faults",
-    [Faults(drop=0.0005), Faults(flip=0.0005), Faults(ack=0.02), Faults(slow=230_400)],
+    [Faults(drop=0.0005), Faults(flip=0.0003), Faults(ack=0.02), Faults(slow=460_800)],
     ids=["drop", "flip", "ack", "slow"],
 )
 def test_a_bad_line_gives_the_right_model_or_a_clear_error(device: Device, tmp_path: Path, faults: Faults) -> None:

@@ -17,13 +17,20 @@ from typing import Any
 
 import pytest
 from firmware_talk import BOXES, FIRMWARES, POSE, Desk, Toy
-from PIL import Image
+from PIL import Image, ImageFile
 
 from edgewright.boards.virtual.application import Application
 from edgewright.boards.virtual.wire import Unplugged
 
 client = pytest.importorskip("sscma.micro.client")
 device = pytest.importorskip("sscma.micro.device")
+
+
+@pytest.fixture(autouse=True)
+def _whole_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing a picture, it tells Pillow to take half a file for a whole one: that would stay so for every test after these."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
+
 
 PATIENCE_S = 5.0
 
