@@ -60,6 +60,7 @@ def flash(made: Bundle, target: Target, writes: Sequence[Write]) -> dict[str, An
         "agreement": _agreement(made, target, answers),
         "estimate_ms": _estimate(made),
     }
+    _require_agreement(found["agreement"])
     _save(made.folder / BOARD, found)
     return found
 
@@ -144,7 +145,14 @@ def _agreement(made: Bundle, target: Target, answers: Answers) -> dict[str, Any]
     seen = [(event.width, event.height, found) for event, found in zip(answers.events, answers.detections, strict=True)]
     # A picture larger than any camera's frame was scaled down: those are no longer the same pixels.
     pairs = [(rows[name], one) for name, one in zip(target.frames, seen, strict=True) if rows[name][:2] == one[:2]]
-    return {"frames": len(pairs), "equal": sum(proved == found for proved, found in pairs)}
+    return {"frames": len(pairs), "equal": sum(proved == found for proved, found in pairs)} if pairs else None
+
+
+def _require_agreement(agreement: Mapping[str, int] | None) -> None:
+    """The same network on the same frames: another result means that what was written is not what was proved."""
+    if agreement and agreement["equal"] < agreement["frames"]:
+        text = f"only {agreement['equal']} of {agreement['frames']} frames give what the proof says"
+        raise BoardFailed(f"the virtual board runs the model, but {text}", "make deploy FORCE=1; then report it")
 
 
 def _estimate(made: Bundle) -> list[float] | None:
@@ -154,6 +162,16 @@ def _estimate(made: Bundle) -> list[float] | None:
 
 
 def _save(path: Path, found: Mapping[str, Any]) -> None:
+    """Write what a board said; what a real one has said of this model is not replaced by a virtual one's word."""
+    if found["virtual"] and _is_of_a_real_board(path):
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _is_of_a_real_board(path: Path) -> bool:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["virtual"] is False
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # there is none, or none that anybody can read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,31 @@ def test_another_firmware_than_the_bundles_is_refused_before_a_byte_is_written(d
     assert f"FIRMWARE={other}" in problem.hint
     address = PROJECT.firmwares[device.firmware].address
     assert set(flash_of(device, tmp_path)[address : address + SIZE]) == {0xFF}
+
+
+def rehearse(device: Device, place: Path, width: int = 240, row: object = (BOX, POINTS)) -> dict[str, object]:
+    """Flash a bundle whose proof has one frame with one detection."""
+    rows = [{"name": "a.jpg", "width": width, "height": 240, "results": [row]}]
+    made = make_bundle(place / "dist", device, model_of(SIZE), {"frames": rows})
+    with standing(device, place / "board", Toy()) as (_, target):
+        writes = bundles.writes_of(made, target.firmware, target.board, "")
+        return flash(made, replace(target, frames=["a.jpg"]), writes)
+
+
+def test_what_a_virtual_board_finds_is_what_was_proved_or_it_is_told_and_not_recorded(
+    device: Device, tmp_path: Path
+) -> None:
+    assert rehearse(device, tmp_path)["agreement"] == {"frames": 1, "equal": 1}
+    other = [[118, 131, 94, 180, 86, 0], POINTS]  # its score, by one percent
+    with pytest.raises(BoardFailed, match="only 0 of 1 frames give what the proof says"):
+        rehearse(device, tmp_path, row=other)
+    assert not list(tmp_path.rglob("board.json"))  # the bundle was made anew
+    assert rehearse(device, tmp_path, width=1280, row=other)["agreement"] is None  # scaled down: other pixels
+
+
+def test_a_real_boards_word_is_not_replaced_by_a_virtual_ones(device: Device, tmp_path: Path) -> None:
+    rehearse(device, tmp_path)
+    (path,) = tmp_path.rglob("board.json")
+    path.write_text('{"virtual": false}')
+    rehearse(device, tmp_path)
+    assert path.read_text() == '{"virtual": false}'

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from edgewright import bundle
 from edgewright.boards import bundles
@@ -44,8 +45,8 @@ class Toy:
         pass
 
 
-def make_bundle(dist: Path, device: Device, content: bytes) -> Bundle:
-    """Write a bundle around a model's bytes."""
+def make_bundle(dist: Path, device: Device, content: bytes, proof: dict[str, Any] | None = None) -> Bundle:
+    """Write a bundle around a model's bytes, with what was proved about frames, if anything was."""
     firmware = PROJECT.firmwares[device.firmware]
     manifest = {
         "name": "m",
@@ -59,6 +60,7 @@ def make_bundle(dist: Path, device: Device, content: bytes) -> Bundle:
     folder = dist / f"m-{device.name}-0"
     files: dict[str, Path | bytes] = {"model.tflite": content, "labels.txt": b"person\n"}
     files |= {"manifest.json": json.dumps(manifest).encode(), "report.json": json.dumps(report).encode()}
+    files |= {"detections.json": json.dumps(proof).encode()} if proof else {}
     bundle.place(folder, files)
     return bundles.open_bundle(folder)
 
