@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edgewright.config import Stage
 from edgewright.containers import podman_problem
@@ -22,6 +23,22 @@ from edgewright.errors import EngineMissing
 ROOT = Path(__file__).resolve().parents[1]
 LARGE = ("train", "export", "verify")
 ASSETS = ROOT.parent / "shared" / "assets"
+
+# Property-based tests try the same inputs wherever they run; EDGEWRIGHT_FUZZ=20000 tries that many others instead.
+# No deadline: a busy machine is no failure, and what must not hang has a limit of its own.
+_SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, max_examples=100, suppress_health_check=_SLOW_IS_FINE
+)
+settings.register_profile(
+    "long",
+    database=None,
+    deadline=None,
+    max_examples=int(os.environ.get("EDGEWRIGHT_FUZZ", "1000")),
+    suppress_health_check=_SLOW_IS_FINE,
+    print_blob=True,
+)
+settings.load_profile("long" if "EDGEWRIGHT_FUZZ" in os.environ else "same")
 
 
 def _let_podman_run_without_rights(folder: Path) -> None:
