@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from edgewright import proc
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# No emoji: what others print is shown as it is, and not with ":key:" for a picture.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
-_COUNT = re.compile(r"^(\d+)/(\d+)(?: (.*))?$")
+KEPT_LINES = 10_000  # of what a command printed; who looks for the cause of its failure looks at its end
+LOG_BYTES = 64 << 20  # a command that prints without end must not fill the disk
+CONTINUED = "\n       "  # how a message of several lines goes on
+_COUNT = re.compile(r"^(\d{1,9})/(\d{1,9})(?: (.*))?$")
+
+
+def visible(text: str) -> str:
+    """Return a text of anybody's with all that does not print made visible: control characters as `\\x1b`, others as `\\u202e`.
+
+    A terminal obeys some of these, and others turn or hide what stands beside them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(name: str, text: str, style: str = "") -> None:
     """Print `name` in the first column, as a stage's line begins, and `text` after it."""
-    out.print(f"{name:<8} {text}", style=style or None, markup=False)
+    out.print(f"{visible(name):<8} {visible(text)}", style=style or None, markup=False)
 
 
 def fail(message: str, hint: str = "") -> None:
     """Print an error in the one style: what is wrong, then what can be typed."""
     err.print("error:", style="bold red", end=" ")
-    err.print(message, markup=False)
+    err.print(CONTINUED.join(map(visible, message.split(CONTINUED))), markup=False)
     if hint:
         err.print(" hint:", style="bold cyan", end=" ")
-        err.print(hint, markup=False)
+        err.print(visible(hint), markup=False)
 
 
 def size(count: int) -> str:
@@ -52,9 +69,9 @@ def bar(name: str, text: str) -> Iterator[Callable[[str], None]]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn(f"{name:<8}"),
+        TextColumn(f"{name:<8}", markup=False),
         BarColumn(28),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=out, transient=True) as shown:
@@ -63,7 +80,7 @@ def bar(name: str, text: str) -> Iterator[Callable[[str], None]]:
         def on_line(line: str) -> None:
             if match := _COUNT.match(line):
                 done, total, news = match.groups()
-                shown.update(task, completed=int(done), total=int(total), description=(news or text)[:90])
+                shown.update(task, completed=int(done), total=int(total), description=visible(news or text)[:90])
 
         yield on_line
 
@@ -77,18 +94,43 @@ def watch(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stop: Callable[[], None] | None = None,
+    limit_s: float | None = None,
 ) -> tuple[int, list[str]]:
-    """Run a long command with a bar; return its exit code and its lines, which the file at `path` keeps as well."""
-    lines: list[str] = []
-    with path.open("a", encoding="utf-8") as file, bar(name, text) as on_line:
+    """Run a long command with a bar; return its exit code and its last lines, which the file at `path` keeps as well.
+
+    Both are for people to read: what does not print is made visible. Raises OutOfTime after `limit_s` seconds.
+    """
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
+    with _opened(path) as file, bar(name, text) as on_line:
+        write = _Bounded(file)
 
         def each(line: str) -> None:
+            line = visible(line)
             lines.append(line)
-            print(line, file=file, flush=True)
+            write(line)
             on_line(line)
 
-        code = proc.stream(argv, each, cwd=cwd, env=env, stop=stop)
-    return code, lines
+        code = proc.stream(argv, each, cwd=cwd, env=env, stop=stop, limit_s=limit_s)
+    return code, list(lines)
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a log to add to it, whatever a step that is not isolated may have put in its place: no link, no pipe."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o644), "a", encoding="utf-8", errors="backslashreplace")
+
+
+class _Bounded:
+    """Writes lines into a log as long as there is room for them, and then once that there is none."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file, self.room = file, LOG_BYTES
+
+    def __call__(self, line: str) -> None:
+        if self.room > 0:
+            self.room -= len(line) + 1
+            text = line if self.room > 0 else f"(more than {size(LOG_BYTES)}: the rest is left out)"
+            print(text, file=self.file, flush=True)
 
 
 class _Plain:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 NOT_FOUND = 127  # what a shell returns for a program that is not there
+LINE_BYTES = 8192  # a longer line is handed on in pieces: a program that never ends one must not fill the memory
+POLL_S = 1.0  # how soon the end of a program is seen whose children keep its pipe open
+
+
+class OutOfTime(Exception):
+    """A command ran longer than it may, and has been ended."""
 
 
 def capture(argv: Sequence[str], timeout_s: float = 30, stdin: bytes | None = None) -> tuple[int, str]:
@@ -32,12 +40,15 @@ def stream(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stop: Callable[[], None] | None = None,
+    limit_s: float | None = None,
 ) -> int:
-    """Run a long command, hand on each line it prints, and return its exit code.
+    """Run a long command, hand on each line it prints, and return its exit code; raise OutOfTime after `limit_s` seconds.
 
     `env` is added to this process's environment. The command has a session of its own, so that Ctrl-C reaches us alone: `stop` is
-    called if we are interrupted (it ends what the command started elsewhere, a container), then the whole session.
+    called if we are interrupted (it ends what the command started elsewhere, a container), then the whole session. What a command
+    leaves running in its session when it ends is ended too.
     """
+    deadline = None if limit_s is None else time.monotonic() + limit_s
     process = subprocess.Popen(
         list(argv),
         cwd=cwd,
@@ -49,8 +60,7 @@ def stream(
     )
     with terminated_as_interrupt():
         try:
-            assert process.stdout is not None
-            for raw in process.stdout:
+            for raw in _lines(process, deadline):
                 on_line(raw.decode(errors="replace").rstrip())
             return process.wait()
         except BaseException:
@@ -58,6 +68,47 @@ def stream(
                 stop()
             end(process)
             raise
+        finally:
+            assert process.stdout
+            process.stdout.close()
+
+
+def _lines(process: subprocess.Popen[bytes], deadline: float | None) -> Iterator[bytes]:
+    """Yield what a process prints, line by line (a carriage return ends one too), until it has ended and all of it is read."""
+    assert process.stdout
+    handle, rest = process.stdout.fileno(), b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(handle, selectors.EVENT_READ)
+        while True:
+            if deadline is not None and time.monotonic() > deadline:
+                raise OutOfTime
+            ended = process.poll() is not None
+            if selector.select(0 if ended else POLL_S):
+                if not (block := os.read(handle, 1 << 16)):
+                    break
+                *whole, rest = (rest + block).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+                for line in whole:
+                    yield from _pieces(line)
+                while len(rest) > LINE_BYTES:
+                    yield rest[:LINE_BYTES]
+                    rest = rest[LINE_BYTES:]
+            elif ended:
+                _signal(process, signal.SIGKILL)  # whoever still has its pipe
+                break
+    if rest:
+        yield from _pieces(rest)
+    # Its pipe is closed, and it may go on all the same.
+    while process.poll() is None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise OutOfTime
+        try:
+            process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    yield from (line[at : at + LINE_BYTES] for at in range(0, max(len(line), 1), LINE_BYTES))
 
 
 def converse(argv: Sequence[str], *, cwd: Path | None = None) -> subprocess.Popen[bytes]:
@@ -69,14 +120,22 @@ def converse(argv: Sequence[str], *, cwd: Path | None = None) -> subprocess.Pope
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process that leads a session, with all that it has started there."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(timeout=5)
-        except ProcessLookupError:
+        if not _signal(process, sign):
             break
+        try:
+            process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             continue
     process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], sign: signal.Signals) -> bool:
+    """Send a signal to all that is left of a session; return whether anything was."""
+    try:
+        os.killpg(process.pid, sign)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @contextmanager
