@@ -131,6 +131,7 @@ def release(raw: dict[str, str]) -> None:
 
     devices = load_project(ROOT).devices if raw["device"] == ALL else [raw["device"]]
     for walk in [walk_of(ROOT, {**raw, "device": device}) for device in devices]:
+        walk.released = True
         terms = release.prepare(ROOT, walk.engine, raw["key"])
         verdict.require(complete(walk))
         show.bundle(*release.write(walk, DIST, terms), walk)
@@ -252,7 +253,8 @@ def bench(raw: dict[str, str]) -> None:
 @command()
 def cache(_: dict[str, str]) -> None:
     """Say what the cache of finished steps holds, and where it is."""
-    show.cache(Store.of_user())
+    for hermetic in (True, False):
+        show.cache(Store.of_user(hermetic))
 
 
 @command("cache")
@@ -263,7 +265,8 @@ def clean(raw: dict[str, str]) -> None:
     sweeps = options.flag("cache", raw["cache"])
     clean(VOLUME, DIST)
     if sweeps:
-        show.swept(Store.of_user().sweep(UNUSED_DAYS))
+        for hermetic in (True, False):
+            show.swept(Store.of_user(hermetic).sweep(UNUSED_DAYS))
 
 
 @command("names")

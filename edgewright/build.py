@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgewright import assets, digest, log, records
+from edgewright import assets, digest, files, foreign, log, records
 from edgewright.cache import Entry, Store
 from edgewright.config import Asset
 from edgewright.engine import Conditions, Engine, Environment
 from edgewright.environments import exclusively
-from edgewright.execute import RUN, Work, execute, publish, repeat
+from edgewright.execute import RUN, TAKEN, Work, execute, publish, repeat
 from edgewright.plan import Output, Plan, Source, Step
 from edgewright.records import Record
 from edgewright.supply import NETWORK, Supply
+
+LOCKS = "locks"  # folder on the volume
+POINTER_BYTES = 1 << 20  # a stage's name and a key for each step
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,16 @@ class Build:
     supply: Supply = NETWORK
     force: bool = False
     repeat: bool = False  # run what is up to date once more, and compare
-    store: Store = field(default_factory=Store.of_user)
+    released: bool = False  # take only what the store of isolated steps confirms: this goes out to others
+    store: Store = None  # type: ignore[assignment]  # see __post_init__
     conditions: Conditions = field(default_factory=Conditions)
     done: dict[str, Record] = field(default_factory=dict)
     digests: dict[Path, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the user's store for this kind of engine, unless another one is given."""
+        if self.store is None:
+            self.store = Store.of_user(self.engine.hermetic)
 
     # --- what a step works on -----------------------------------------------------------------------------------------------
 
@@ -83,13 +92,19 @@ class Build:
     def state(self, step: Step, environment: Environment) -> State:
         """Return whether the step is up to date, by its key and its outputs' hashes."""
         facts = self.facts(step, environment)
-        found = records.find(self.volume, step.stage.name, digest.of_value(facts))
+        key = digest.of_value(facts)
+        found = records.find(self.volume, step.stage.name, key)
+        if found and not found.is_of(step.stage):
+            found = None
         if found and self.force:
             return State(step, None, "FORCE=1")
-        problem = found.problem(self.volume) if found else ""
+        entry = None if self.force else self.store.find(key, step.stage)
+        problem = found.problem(self.volume, step.stage) if found else ""
+        if found and self.released and not (entry and entry.record == found):
+            problem = problem or "a release takes only what the cache of isolated steps confirms"
         if found and not problem:
             return State(step, found, "")
-        if (entry := self.store.find(digest.of_value(facts))) and not self.force:
+        if entry:
             return State(step, None, problem, entry)
         if problem:
             return State(step, None, problem)
@@ -103,7 +118,8 @@ class Build:
         facts = self.facts(step, environment)
         name = records.folder_of(stage.name, digest.of_value(facts))
         text = "another run is at this step; waiting for it"
-        with exclusively(name, self.store.locks, speaker=stage.name, text=text):
+        # What protects the step lies in the volume; the store's lock only keeps two workspaces from doing the same work.
+        with exclusively(name, self.volume / LOCKS, speaker=stage.name, text=text), self.store.waiting(name, text):
             state = self.state(step, environment)
             record = state.record or self._restore(state)
             if state.record:
@@ -111,11 +127,11 @@ class Build:
             if record is None:
                 log.say(stage.name, f"runs: {'its copy in the cache is damaged' if state.cached else state.reason}")
                 record = execute(self._work(step, environment), facts)
-                self.store.save(record, self.volume / record.folder)
+                self.store.save(record, self.volume / record.folder, stage)
             elif self.repeat:
                 repeat(self._work(step, environment), record)
-            if state.record and not self.store.find(record.key):
-                self.store.save(record, self.volume / record.folder)
+            if state.record and not self.store.find(record.key, stage):
+                self.store.save(record, self.volume / record.folder, stage)
         self.done[stage.name] = record
         return record
 
@@ -128,15 +144,15 @@ class Build:
         if not state.cached:
             return None
         record = state.cached.record
-        folder = self.volume / RUN / record.folder
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = self.volume / RUN / f"{record.folder}{TAKEN}"
+        files.remove(folder)
         folder.mkdir(parents=True)
         try:
             if not self.store.restore(state.cached, folder):
                 return None
             publish(record, folder, self.volume)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            files.remove(folder)
         log.say(record.stage, f"from the cache: {record.folder}{state.reason and f', as {state.reason}'}", "dim")
         return record
 
@@ -148,20 +164,18 @@ class Build:
     def last(self) -> dict[str, Record]:
         """Return each stage's record of when this name was last built for this device, as far as they are there."""
         try:
-            keys = json.loads(self._pointer().read_text())
-        except (OSError, ValueError):
+            path = self._pointer().relative_to(self.volume).as_posix()
+            keys = json.loads(foreign.read(self.volume, path, POINTER_BYTES))
+            found = {stage: records.find(self.volume, stage, key) for stage, key in keys.items()}
+        except (OSError, foreign.Foreign, ValueError, AttributeError, TypeError, RecursionError):
             return {}
-        found = {stage: records.find(self.volume, stage, key) for stage, key in keys.items()}
         return {stage: record for stage, record in found.items() if record}
 
     def remember(self) -> None:
         """Write down the steps of this plan, for the reasons that the next run will give."""
         pointer = self._pointer()
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        keys = json.dumps({stage: record.key for stage, record in self.done.items()}, indent=2)
-        temporary = pointer.with_suffix(f".{os.getpid()}")
-        temporary.write_text(keys)
-        os.replace(temporary, pointer)
+        files.write(pointer, json.dumps({stage: record.key for stage, record in self.done.items()}, indent=2))
 
 
 def status(build: Build) -> list[State]:

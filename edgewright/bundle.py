@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgewright import __version__, digest
+from edgewright import __version__, digest, files, foreign
 from edgewright.build import Build
-from edgewright.config import Asset, Stage
+from edgewright.config import Asset, Stage, shown
+from edgewright.errors import HashDiffers
+from edgewright.foreign import Foreign, Limits
 from edgewright.plan import MODEL, PAGE, VERDICT, File, Output, Source
 
 LABELS = "labels"
@@ -20,6 +22,27 @@ LABELS = "labels"
 BESIDE = {LABELS: "labels.txt", VERDICT: "report.json", PAGE: "report.html", "detections": "detections.json"}
 MODEL_FILE, MANIFEST, SUMS = "model.tflite", "manifest.json", "SHA256SUMS"
 BOARD = "board.json"  # what a board did with it: written later, in no list, and gone with the model that it is about
+
+MOST = Limits(entries=10_000, bytes=64 << 30)  # a bundle has a dozen files, a release some hundred licences
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file that goes into a bundle as it is: where it lies, and the sha256 that its bytes were proved to have."""
+
+    path: Path
+    sha256: str
+
+    def copy(self, target: Path) -> None:
+        """Copy it; raise HashDiffers, and leave nothing, if it is no longer what was proved."""
+        try:
+            with foreign.opened(self.path.parent, self.path.name) as source:
+                found = files.create(target, source)
+        except (Foreign, FileNotFoundError) as odd:
+            raise HashDiffers(f"{shown(self.path)}: {odd}", "make deploy") from None
+        if found != self.sha256:
+            target.unlink()
+            raise HashDiffers(f"{shown(self.path)} has changed since it was hashed", "make deploy")
 
 
 def folder_of(walk: Build, dist: Path) -> Path:
@@ -29,8 +52,8 @@ def folder_of(walk: Build, dist: Path) -> Path:
 
 def write(walk: Build, dist: Path) -> tuple[Path, bool]:
     """Write the bundle of a finished walk; return its folder and whether it had to be written."""
-    folder, files = folder_of(walk, dist), files_of(walk)
-    return folder, place(folder, {**files, MANIFEST: encode(manifest_of(walk, files))})
+    folder, made = folder_of(walk, dist), files_of(walk)
+    return folder, place(folder, {**made, MANIFEST: encode(manifest_of(walk, made))})
 
 
 def encode(manifest: Mapping[str, Any]) -> bytes:
@@ -40,7 +63,7 @@ def encode(manifest: Mapping[str, Any]) -> bytes:
 
 def place(
     folder: Path,
-    contents: Mapping[str, Path | bytes],
+    contents: Mapping[str, Kept | bytes],
     *,
     unlisted: Mapping[str, bytes] | None = None,
     judge: Callable[[Path], object] | None = None,
@@ -54,7 +77,7 @@ def place(
     if _intact(folder, sums | {name: sum_of(content) for name, content in extra.items()}):
         return False
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    files.remove(temporary)
     temporary.mkdir(parents=True)
     try:
         for name, content in {**contents, **extra}.items():
@@ -62,13 +85,13 @@ def place(
             if isinstance(content, bytes):
                 (temporary / name).write_bytes(content)
             else:
-                shutil.copyfile(content, temporary / name)
+                content.copy(temporary / name)
         if judge:
             judge(temporary)
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
         os.replace(temporary, folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        files.remove(temporary)
     return True
 
 
@@ -77,30 +100,31 @@ def listing(sums: Mapping[str, str]) -> bytes:
     return "".join(f"{total}  {name}\n" for name, total in sorted(sums.items())).encode()
 
 
-def sum_of(content: Path | bytes) -> str:
-    """Return the sha256 of a text, or of a file's bytes."""
-    return digest.of_bytes(content) if isinstance(content, bytes) else digest.of_file(content)
+def sum_of(content: Kept | bytes) -> str:
+    """Return the sha256 of a text's or a file's bytes."""
+    return digest.of_bytes(content) if isinstance(content, bytes) else content.sha256
 
 
 def _intact(folder: Path, sums: Mapping[str, str]) -> bool:
     try:
-        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-        return there - {BOARD} == sums.keys() and all(
-            digest.of_file(folder / name) == total for name, total in sums.items()
-        )
-    except OSError:
+        tree = foreign.look(folder, MOST, {os.getuid(), 0})
+        return tree.files.keys() - {BOARD} == sums.keys() and tree.sums(list(sums)) == dict(sums)
+    except (Foreign, FileNotFoundError):
         return False
 
 
-def files_of(walk: Build) -> dict[str, Path]:
+def files_of(walk: Build) -> dict[str, Kept]:
     """Return what is released, by its name in the bundle."""
-    files = {MODEL_FILE: walk.path(walk.plan.model)}
+    # A user's file may be reached by a link of the user's.
+    found = {MODEL_FILE: Kept(walk.path(walk.plan.model).resolve(), walk.digest(walk.plan.model))}
     for record in walk.done.values():
-        files |= {name: walk.volume / record.path(role) for role, name in BESIDE.items() if role in record.outputs}
-    return files
+        for role, name in BESIDE.items():
+            if role in record.outputs:
+                found[name] = Kept(walk.volume / record.path(role), record.outputs[role]["sha256"])
+    return found
 
 
-def manifest_of(walk: Build, files: Mapping[str, Path]) -> dict[str, Any]:
+def manifest_of(walk: Build, made: Mapping[str, Kept]) -> dict[str, Any]:
     """Return all that went into the files of a bundle, and where each came from."""
     plan = walk.plan
     return {
@@ -111,8 +135,8 @@ def manifest_of(walk: Build, files: Mapping[str, Path]) -> dict[str, Any]:
         "firmware": {"name": plan.firmware.name, "address": plan.firmware.address},
         "engine": {"name": walk.engine.name, "hermetic": walk.engine.hermetic, "for_release": walk.engine.hermetic},
         "model": {
-            "bytes": files[MODEL_FILE].stat().st_size,
-            "sha256": digest.of_file(files[MODEL_FILE]),
+            "bytes": made[MODEL_FILE].path.stat().st_size,
+            "sha256": made[MODEL_FILE].sha256,
             "from": _origin(walk, plan.model, MODEL),
         },
         "steps": [

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from edgewright.errors import WrongInput, nearest
 from edgewright.firmware import Firmware as Firmware
 from edgewright.firmware import Region
+from edgewright.foreign import is_plain
 from edgewright.table import Table, refusal, telling
 from edgewright.table import shown as shown  # config is where the others look for it
 
@@ -24,6 +25,11 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+# What we write into a step's folder ourselves, beside its outputs.
+RECORD, LOG, REQUEST = "record.json", "log.txt", "request.json"
+OURS = frozenset({RECORD, LOG, REQUEST, "inputs", "tmp"})
 
 
 class Parameter(Table):
@@ -39,13 +45,16 @@ class Parameter(Table):
 
 
 class Limits(Table):
-    """What a step may use: memory and shared memory (`8g`), threads (0: all cores), processes."""
+    """What a step may use: memory and shared memory (`8g`), threads (0: all cores), processes, time; what it may leave."""
 
     memory: str = "8g"
     shm: str = "64m"
     tmp: str = "2g"
     threads: int = 1
     processes: int = 512
+    time_s: int = Field(default=3600, gt=0)
+    output_files: int = Field(default=10_000, gt=0)  # … and folders
+    output_bytes: int = Field(default=4 << 30, gt=0)
 
 
 class Run(Table):
@@ -69,6 +78,12 @@ class Varies(Table):
     measure: str
 
 
+def _name_of_output(name: str) -> str:
+    if not is_plain(name) or name in OURS or name.startswith("."):
+        raise ValueError(f"an output needs a plain name of its own, other than {', '.join(sorted(OURS))}")
+    return name
+
+
 class Stage(Table):
     """A kind of work: a folder under docker/ with its own environment. Roles name what flows between stages."""
 
@@ -76,7 +91,7 @@ class Stage(Table):
     folder: Path
     title: str
     inputs: dict[str, Literal["required", "optional"]] = Field(default_factory=dict)
-    outputs: dict[str, str]
+    outputs: dict[str, Annotated[str, AfterValidator(_name_of_output)]]
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     limits: Limits = Limits()
     run: Run = Run()

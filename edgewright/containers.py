@@ -182,8 +182,12 @@ class Container:
             for path in [folder, *folder.rglob("*")]:
                 os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
 
+    def owner(self) -> int:
+        """Return whose files a step leaves: rootless engines map the user in the container to us."""
+        return IMAGE_USER if os.getuid() == 0 else os.getuid()
+
     def sweep(self, job: Job) -> str:
-        """End containers of this step: whoever started one is gone, for it would have the step's lock."""
+        """End containers of this step in this volume: whoever started one is gone, for it would have the step's lock."""
         named = ["--all", "--filter", f"name=^{job.name.rpartition('-')[0]}-", "--format", "{{.Names}}"]
         code, text = proc.capture([self.program, "ps", *named])
         names = text.split() if code == 0 else []

@@ -115,6 +115,9 @@ class Engine(Protocol):
     def take(self, folder: Path) -> None:
         """Make a step's folder ready for whoever the step runs as."""
 
+    def owner(self) -> int:
+        """Return the user id, as this machine sees it, to whom the files of a step's folder belong."""
+
     def argv(self, environment: Environment, job: Job) -> list[str]:
         """Return the command line that runs `job`. Pure."""
 

@@ -61,10 +61,12 @@ CAUSES: tuple[tuple[tuple[str, ...], type[EdgewrightError], str, str], ...] = (
 
 
 @contextmanager
-def exclusively(name: str, folder: Path = CACHE / "locks", *, speaker: str = "", text: str = "") -> Iterator[None]:
-    """Hold a lock of that name, over all processes of this user; if another one has it, say so and wait."""
+def exclusively(
+    name: str, folder: Path = CACHE / "locks", *, speaker: str = "", text: str = "", mode: int = 0o644
+) -> Iterator[None]:
+    """Hold a lock of that name, over all processes that use this folder; if another one has it, say so and wait."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / f"{name}.lock")
+    lock = filelock.FileLock(folder / f"{name}.lock", mode=mode)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgewright import digest, log, records
-from edgewright.cache import LOG
-from edgewright.config import Stage
+from edgewright import digest, files, log, outputs, proc, records
+from edgewright.config import LOG, REQUEST, Stage
 from edgewright.engine import Conditions, Engine, Environment, Job, Mount
 from edgewright.errors import EdgewrightError, EngineMissing, HashDiffers, OutputMissing, StageFailed, WrongInput
+from edgewright.foreign import Foreign
 from edgewright.plan import Step
 from edgewright.records import Record
 
 RUN, DIFFERS = "run", "differs"  # folders on the volume: runs that go on, and repeated ones that came out otherwise
 PARTIAL = "partial"  # folder on the volume: what runs that came to no end have left to look at
+TAKEN = ".taken"  # suffix of the folder of ours into which a run's outputs are taken over
 REFUSED = 2  # a stage's exit code for "the input is at fault" (docker/stage.py)
 # How docker and podman say that no GPU (or no container toolkit) is there.
 NO_GPU = ("could not select device driver", "nvidia.com/gpu")
@@ -51,14 +52,15 @@ class Work:
 def execute(work: Work, facts: Mapping[str, Any]) -> Record:
     """Run a step and return its record.
 
-    It works in `run/<step>` on the volume; that folder gets its final name when every output is there and hashed, and is removed if
-    anything goes wrong. The log stays in either case.
+    It works in `run/<step>` on the volume. What it has left there is foreign: only its promised outputs are taken over, into a
+    folder of ours, which gets its final name when every output is there and hashed. Both are gone if anything goes wrong; the log
+    stays.
     """
     key, started = digest.of_value(facts), time.monotonic()
     with _working(work, key) as folder:
-        outputs = _run(work, folder)
-        record = Record(work.stage.name, key, facts, outputs)
-        publish(record, folder, work.volume)
+        made, taken = _run(work, folder)
+        record = Record(work.stage.name, key, facts, made)
+        publish(record, taken, work.volume)
     main = next(iter(record.outputs.values()))
     seconds = time.monotonic() - started
     log.say(work.stage.name, f"✓ {record.folder}/{main['path']}  {log.size(main['bytes'])}  {seconds:.1f} s", "green")
@@ -69,15 +71,15 @@ def repeat(work: Work, record: Record) -> None:
     """Run a finished step once more and compare every output; raise HashDiffers where one is not what it was, and keep both."""
     stage, volume = work.stage, work.volume
     with _working(work, record.key) as folder:
-        outputs = _run(work, folder)
+        made, taken = _run(work, folder)
         different = [
-            role for role in record.outputs if outputs.get(role, {}).get("sha256") != record.outputs[role]["sha256"]
+            role for role in record.outputs if made.get(role, {}).get("sha256") != record.outputs[role]["sha256"]
         ]
         if different:
             kept = volume / DIFFERS / folder.name
-            shutil.rmtree(kept, ignore_errors=True)
+            files.remove(kept)
             kept.parent.mkdir(exist_ok=True)
-            os.replace(folder, kept)
+            os.replace(taken, kept)
             name = record.outputs[different[0]]["path"]
             raise HashDiffers(
                 f"{stage.name}: run again, {name} differs from what was recorded",
@@ -88,28 +90,32 @@ def repeat(work: Work, record: Record) -> None:
 
 @contextmanager
 def _working(work: Work, key: str) -> Iterator[Path]:
-    """Give an empty folder for one run, and remove what is still in it afterwards."""
+    """Give an empty folder for one run; afterwards it is gone, and what was taken from it and not published too."""
     folder = work.volume / RUN / records.folder_of(work.stage.name, key)
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
+    taken = folder.with_name(folder.name + TAKEN)
+    for path in (folder, taken):
+        files.remove(path)  # what a killed run left
     folder.mkdir(parents=True)
     try:
         yield folder
     except WrongInput:
-        _keep(work.stage, folder, work.volume)
+        _keep(work, folder)
         raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in (folder, taken):
+            files.remove(path)
 
 
-def _run(work: Work, folder: Path) -> dict[str, dict[str, Any]]:
-    """Lay out the folder, run the stage in it, and return its outputs, hashed."""
+def _run(work: Work, folder: Path) -> tuple[dict[str, dict[str, Any]], Path]:
+    """Lay out the folder, run the stage in it, and return its outputs, hashed, and the folder into which they were taken."""
     own, engine = folder.relative_to(work.volume), work.engine
+    mounts, request = _lay_out(work, own)
     job = Job(
-        name=f"edgewright-{own.name}-{os.getpid()}",
+        name=f"{job_prefix(work.volume, own.name)}{os.getpid()}",
         volume=work.volume,
         folder=own.as_posix(),
-        request=(own / "request.json").as_posix(),
-        mounts=_lay_out(work, own),
+        request=(own / REQUEST).as_posix(),
+        mounts=mounts,
         limits=work.stage.limits,
         gpu=bool(work.step.parameters.get("gpu")),
         conditions=work.conditions,
@@ -118,11 +124,23 @@ def _run(work: Work, folder: Path) -> dict[str, dict[str, Any]]:
         log.say(work.stage.name, f"ended what a killed run had left running: {ended}", "yellow")
     engine.take(folder)
     _call(engine, work.environment, job)
-    return _outputs(work.stage, folder)
+    taken = folder.with_name(folder.name + TAKEN)
+    made = _outputs(work, folder, taken)
+    files.write(taken / REQUEST, request)
+    return made, taken
 
 
-def _lay_out(work: Work, own: Path) -> tuple[Mount, ...]:
-    """Write the request. What lies on the volume is named as it is; a user's file becomes visible below the step's own folder."""
+def job_prefix(volume: Path, step: str) -> str:
+    """Return how the names of a step's containers begin: of this volume's only, for other checkouts run the same steps."""
+    whose = hashlib.sha256(os.fsencode(volume.resolve())).hexdigest()[:12]
+    return f"edgewright-{whose}-{step}-"
+
+
+def _lay_out(work: Work, own: Path) -> tuple[tuple[Mount, ...], str]:
+    """Write the request, and return it with what is mounted.
+
+    What lies on the volume is named as it is; a user's file becomes visible below the step's own folder.
+    """
     inputs, mounts, volume = {}, [], work.volume
     for role, path in work.paths.items():
         if path.is_relative_to(volume):
@@ -138,8 +156,9 @@ def _lay_out(work: Work, own: Path) -> tuple[Mount, ...]:
         "inputs": inputs,
         "parameters": dict(work.step.parameters),
     }
-    (volume / own / "request.json").write_text(json.dumps(request, indent=2, sort_keys=True) + "\n")
-    return tuple(mounts)
+    text = json.dumps(request, indent=2, sort_keys=True) + "\n"
+    (volume / own / REQUEST).write_text(text)
+    return tuple(mounts), text
 
 
 def _place(engine: Engine, target: Path, path: Path) -> None:
@@ -160,9 +179,17 @@ def _log_path(folder: Path) -> Path:
 def _call(engine: Engine, environment: Environment, job: Job) -> None:
     """Run the stage with a bar and a log; raise what its end means."""
     stage, path = environment.stage, _log_path(job.volume / job.folder)
-    path.unlink(missing_ok=True)
-    argv = engine.argv(environment, job)
-    code, lines = log.watch(stage.name, stage.title, argv, path, cwd=job.volume, stop=lambda: engine.stop(job))
+    files.remove(path)
+    argv, stop = engine.argv(environment, job), lambda: engine.stop(job)
+    try:
+        code, lines = log.watch(
+            stage.name, stage.title, argv, path, cwd=job.volume, stop=stop, limit_s=stage.limits.time_s
+        )
+    except proc.OutOfTime:
+        raise StageFailed(
+            f"{stage.name}: not finished after its time limit of {stage.limits.time_s:,} s, and ended (log: {path})",
+            f"time_s = {2 * stage.limits.time_s} below [limits] in {stage.folder / 'stage.toml'}",
+        ) from None
     if code:
         raise failure(stage, code, [as_the_user_knows_it(line, job) for line in lines], path)
 
@@ -174,45 +201,54 @@ def as_the_user_knows_it(line: str, job: Job) -> str:
     return line
 
 
-def _outputs(stage: Stage, folder: Path) -> dict[str, dict[str, Any]]:
-    """Hash what the stage promised; a promise not kept is an error of its own."""
-    outputs = {}
+def _take(work: Work, folder: Path, taken: Path, roles: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Take over a run's outputs of these roles and return them, hashed; refuse a folder with anything odd in it."""
+    for ours in ("inputs", "tmp"):  # with links in it, where the engine has no mounts
+        files.remove(folder / ours)
+    tree = outputs.take(folder, taken, work.stage, roles, {work.engine.owner(), os.getuid()})
+    return outputs.describe(tree, work.stage)
+
+
+def _outputs(work: Work, folder: Path, taken: Path) -> dict[str, dict[str, Any]]:
+    """Return what the stage promised; a promise not kept is an error of its own."""
+    stage = work.stage
+    try:
+        made = _take(work, folder, taken, stage.outputs)
+    except Foreign as odd:
+        raise StageFailed(
+            f"{stage.name} has left in its folder {odd}; nothing of it was taken", f"less {_log_path(folder)}"
+        ) from None
     for role, name in stage.outputs.items():
-        path = folder / name
-        if path.exists():
-            files = digest.files_in(path) if path.is_dir() else [path]
-            outputs[role] = {
-                "path": name,
-                "sha256": digest.of_path(path),
-                "bytes": sum(file.stat().st_size for file in files),
-            }
-        elif role not in stage.run.optional_outputs:
+        if role not in made and role not in stage.run.optional_outputs:
             raise OutputMissing(f"{stage.name} ended without its {role}, {name}", f"less {_log_path(folder)}")
-    return outputs
+    return made
 
 
-def _keep(stage: Stage, folder: Path, volume: Path) -> None:
+def _keep(work: Work, folder: Path) -> None:
     """Save what a run that refused its input has made for people to look at, where nothing takes it for a finished step."""
-    made = [folder / stage.outputs[role] for role in stage.run.kept if (folder / stage.outputs[role]).exists()]
-    target = volume / PARTIAL / folder.name
+    stage, taken = work.stage, folder.with_name(folder.name + TAKEN)
+    try:
+        made = _take(work, folder, taken, stage.run.kept)
+    except Foreign:
+        return  # the refusal is what a person reads
     if made:
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for path in made:
-            os.replace(path, target / path.name)
-        log.say(stage.name, f"unfinished: {target / made[-1].name}", "yellow")
+        target = work.volume / PARTIAL / folder.name
+        files.remove(target)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(taken, target)
+        last = [made[role]["path"] for role in stage.run.kept if role in made][-1]
+        log.say(stage.name, f"unfinished: {target / last}", "yellow")
 
 
-def publish(record: Record, folder: Path, volume: Path) -> None:
-    """Drop what only the run needed, add the record and the log, and give the folder its final name."""
-    for leftover in ("inputs", "tmp"):
-        shutil.rmtree(folder / leftover, ignore_errors=True)
-    records.write(folder, record)
-    if _log_path(folder).exists():
-        os.replace(_log_path(folder), folder / LOG)
+def publish(record: Record, taken: Path, volume: Path) -> None:
+    """Add the record and the log to a folder of outputs, and give it its final name."""
+    records.write(taken, record)
+    path = _log_path(volume / RUN / record.folder)
+    if path.exists() and not path.is_symlink():
+        os.replace(path, taken / LOG)
     final = volume / record.folder
-    shutil.rmtree(final, ignore_errors=True)  # outputs that no longer were what its record said
-    os.replace(folder, final)
+    files.remove(final)  # outputs that no longer were what its record said
+    os.replace(taken, final)
 
 
 def failure(stage: Stage, code: int, lines: list[str], path: Path) -> EdgewrightError:

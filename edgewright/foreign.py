@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from edgewright import files
 
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
 GONE = "is another one than a moment ago, or gone"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a pipe that took a file's place must not wait for somebody to write to it.
@@ -121,10 +122,11 @@ class Tree:
         with self.open(path) as file:
             return files.copy(file, None)
 
-    def sums(self) -> dict[str, str]:
-        """Return every file's sha256 by its path, read in parallel."""
+    def sums(self, paths: Collection[str] | None = None) -> dict[str, str]:
+        """Return the sha256 of these files, or of all, by their paths, read in parallel."""
+        wanted = self.files if paths is None else paths
         with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter's lock
-            return dict(zip(self.files, pool.map(self.sha256, self.files), strict=True))
+            return dict(zip(wanted, pool.map(self.sha256, wanted), strict=True))
 
     def copy(self, path: str, target: Path) -> str:
         """Copy a file's bytes to a new file, and return their sha256; the new file is removed if that fails."""
@@ -148,6 +150,23 @@ def look(folder: Path, limits: Limits, owners: Collection[int] | None = None) ->
         os.close(at)
     walk.refuse_links_from_outside()
     return Tree(folder, dict(sorted(walk.files.items())), walk.folders)
+
+
+def claim(tree: Tree, name: str) -> None:
+    """Make a file or folder of a tree, with all below, ours: owned by us, for others to read only, and nothing set-id."""
+    for path, seen in {**tree.folders, **tree.files}.items():
+        mode = FOLDER_MODE if path in tree.folders else FILE_MODE
+        inside = path == name or path.startswith(f"{name}/")
+        if not inside or (seen.owner == os.getuid() and stat.S_IMODE(seen.mode) == mode):
+            continue
+        handle = _descend(tree.root, path, tree.folders, FOLDER if path in tree.folders else FILE)
+        try:
+            _compare(path, seen, os.fstat(handle))
+            if seen.owner != os.getuid():
+                os.fchown(handle, os.getuid(), os.getgid())
+            os.fchmod(handle, mode)
+        finally:
+            os.close(handle)
 
 
 class _Walk:
@@ -207,11 +226,9 @@ class _Walk:
                 raise Foreign(path, "a hard link to a file outside of its folder")
 
 
-def read(root: Path, path: str, most_bytes: int, owners: Collection[int] | None = None) -> bytes:
-    """Return the content of one foreign file below `root`; raise Foreign for what is no plain file or too large, FileNotFoundError.
-
-    No name on the way from `root` may be a link.
-    """
+@contextmanager
+def opened(root: Path, path: str, owners: Collection[int] | None = None) -> Iterator[BinaryIO]:
+    """Open one foreign file below `root`, no name on the way a link; raise Foreign for no plain file, FileNotFoundError."""
     handle = _descend(root, path)
     try:
         found = os.fstat(handle)
@@ -220,17 +237,30 @@ def read(root: Path, path: str, most_bytes: int, owners: Collection[int] | None 
         if owners is not None and found.st_uid not in owners:
             raise Foreign(path, f"belongs to the user {found.st_uid}, and should to {_either(owners)}")
         with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(most_bytes + 1)
+            yield file
     finally:
         os.close(handle)
+
+
+def read(root: Path, path: str, most_bytes: int, owners: Collection[int] | None = None) -> bytes:
+    """Return the content of one foreign file, as `opened` opens it; raise Foreign for one of more than `most_bytes` too."""
+    with opened(root, path, owners) as file:
+        content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise Foreign(path, f"more than {most_bytes:,} bytes")
     return content
 
 
-def _descend(root: Path, path: str, folders: Mapping[str, Seen] | None = None) -> int:
+def is_plain(name: str) -> bool:
+    """Whether a name can only be that of something in a folder, and leads nowhere else."""
+    return name not in ("", ".", "..") and not set(name) & {"/", "\0"}
+
+
+def _descend(root: Path, path: str, folders: Mapping[str, Seen] | None = None, flags: int = FILE) -> int:
     """Open a file from the root's descriptor on, name by name, no link; each folder the one that was looked at, if one was."""
     *above, name = path.split("/")
+    if not all(map(is_plain, (*above, name))):
+        raise Foreign(path, "a name that leads elsewhere")
     at = _open(root, FOLDER, str(root))
     try:
         for depth in range(len(above) + 1):
@@ -241,7 +271,7 @@ def _descend(root: Path, path: str, folders: Mapping[str, Seen] | None = None) -
                 at = below
             if folders:
                 _compare(place, folders[place], os.fstat(at))
-        return _open(name, FILE, path, at)
+        return _open(name, flags, path, at)
     finally:
         os.close(at)
 

@@ -13,7 +13,7 @@ from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  
 
 from edgewright import bundle, card, chain, check, licences, materials, proc, signature
 from edgewright.build import Build
-from edgewright.bundle import BESIDE, MANIFEST
+from edgewright.bundle import BESIDE, MANIFEST, Kept
 from edgewright.engine import Engine
 from edgewright.errors import WrongInput
 from edgewright.plan import VERDICT
@@ -61,7 +61,7 @@ def write(walk: Build, dist: Path, terms: Terms) -> tuple[Path, bool]:
     files = bundle.files_of(walk)
     report = _report(files)
     manifest = {**bundle.manifest_of(walk, files), "commit": terms.commit}
-    contents: dict[str, Path | bytes] = {**files, **_papers(walk, terms.root, manifest, report)}
+    contents: dict[str, Kept | bytes] = {**files, **_papers(walk, terms.root, manifest, report)}
     sums = {name: bundle.sum_of(content) for name, content in contents.items()}
     statements = chain.statements(manifest, report, sums)
     signed = {ENVELOPES: _envelopes(statements, terms.signer)} if terms.signer else {}
@@ -72,11 +72,11 @@ def write(walk: Build, dist: Path, terms: Terms) -> tuple[Path, bool]:
     return folder, bundle.place(folder, {**contents, **statements}, unlisted=signed, judge=judge)
 
 
-def _report(files: dict[str, Path]) -> dict[str, Any]:
+def _report(files: dict[str, Kept]) -> dict[str, Any]:
     """Return the report; refuse a model of which not all was proved that its recipe asks for."""
     if BESIDE[VERDICT] not in files:
         raise WrongInput("nothing was proved about this model: its pipeline ends without a verdict", "make devices")
-    report: dict[str, Any] = json.loads(files[BESIDE[VERDICT]].read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads(files[BESIDE[VERDICT]].path.read_text(encoding="utf-8"))
     if reason := chain.unproved(report):
         raise WrongInput(reason, "DATA= with labelled validation images")
     return report

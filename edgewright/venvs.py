@@ -112,6 +112,10 @@ class Venv:
         """Make the step's temporary folder; in a container that is a tmpfs."""
         (folder / "tmp").mkdir()
 
+    def owner(self) -> int:
+        """Return whose files a step leaves: it runs as we do."""
+        return os.getuid()
+
     def sweep(self, job: Job) -> str:
         """End processes that were started with this step's request in this volume: whoever started them is gone."""
         found = []

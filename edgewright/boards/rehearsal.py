@@ -19,13 +19,14 @@ from edgewright.boards.virtual.line import NONE, Faults, Transport
 from edgewright.boards.virtual.terminal import Terminal
 from edgewright.boards.virtual.wiring import Wiring
 from edgewright.boards.virtual.worker import Workshop
-from edgewright.build import Build
+from edgewright.build import LOCKS, Build
+from edgewright.config import RECORD
 from edgewright.environments import exclusively
 from edgewright.errors import WrongInput
 from edgewright.execute import RUN
 from edgewright.firmware import Firmware
 from edgewright.plan import DETECTIONS, MODEL, VERDICT, Step
-from edgewright.records import RECORD, read
+from edgewright.records import read
 
 FRAMES = 4  # of a rehearsal: TFLM takes half a second each
 SHOWN = 64  # to somebody who watches, in turn
@@ -121,7 +122,7 @@ def uncompiled(walk: Build, content: bytes) -> Path | None:
 
 def _compiled_here(volume: Path) -> Iterator[tuple[Path, Path]]:
     """Yield every model on the volume that was made from another one, with that."""
-    made = [record for path in volume.glob(f"*/{RECORD}") if (record := read(path))]
+    made = [record for path in volume.glob(f"*/{RECORD}") if (record := read(volume, path.parent.name))]
     models = {
         str(output["sha256"]): volume / record.path(role) for record in made for role, output in record.outputs.items()
     }
@@ -149,6 +150,6 @@ def kept(
     """Return the virtual board whose flash is kept from one command to the next; only one command at a time has it."""
     folder = walk.volume / f"board-{walk.plan.device.name}"
     with exclusively(
-        folder.name, walk.store.locks, speaker="board", text="another command has this virtual board; waiting"
+        folder.name, walk.volume / LOCKS, speaker="board", text="another command has this virtual board; waiting"
     ):
         yield stand(walk, firmware, folder, pictures, connect or partial(Terminal, folder / "port"), **terms)

@@ -58,7 +58,7 @@ def make_bundle(dist: Path, device: Device, content: bytes, proof: dict[str, Any
     }
     report = {"verdict": {"state": "passes", "summary": ""}, "model": {"form": "raw-pose"}}
     folder = dist / f"m-{device.name}-0"
-    files: dict[str, Path | bytes] = {"model.tflite": content, "labels.txt": b"person\n"}
+    files: dict[str, bundle.Kept | bytes] = {"model.tflite": content, "labels.txt": b"person\n"}
     files |= {"manifest.json": json.dumps(manifest).encode(), "report.json": json.dumps(report).encode()}
     files |= {"detections.json": json.dumps(proof).encode()} if proof else {}
     bundle.place(folder, files)

@@ -12,9 +12,9 @@ from edgewright.config import Project, load_project
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of this test's own cache of steps."""
+    """Return the folder of this test's own cache of steps: that of engines without isolation, as the toy project's is."""
     monkeypatch.setenv("EDGEWRIGHT_STORE", str(tmp_path / "store"))
-    return tmp_path / "store"
+    return tmp_path / "store" / "venv"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from toy_project import Here, build
 
 from edgewright import build as building
-from edgewright import cache, execute, records
+from edgewright import cache, execute, files, outputs, records
 from edgewright.build import Build, status
 from edgewright.cache import Store
 from edgewright.config import Project, load_project
@@ -100,7 +100,7 @@ def test_what_no_longer_is_what_was_recorded_is_not_kept(plan: Plan, here: Here,
     record = walk.done["second"]
     (store / "actions" / f"{record.key}.json").unlink()
     walk.path(walk.plan.model).write_text("touched")
-    Store(store).save(record, tmp_path / "one" / record.folder)
+    Store(store).save(record, tmp_path / "one" / record.folder, plan.steps[-1].stage)
     assert Store(store).find(record.key) is None
 
 
@@ -110,12 +110,12 @@ def test_a_full_disk_does_not_fail_what_has_just_been_finished(
     def full(*_: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache, "_copy", full)
+    monkeypatch.setattr(Store, "_put", full)
     walk = build(plan, here, tmp_path / "one")
     assert walk.path(walk.plan.model).read_text() == "ab"
-    assert "first was not kept: the disk is full" in capsys.readouterr().out
+    assert "store/venv: the disk is full; this run goes on without it" in capsys.readouterr().out
     monkeypatch.undo()
-    assert not [path for path in tmp_path.glob("store/*/*/.*") if path.is_file()]
+    assert not [path for path in tmp_path.glob("store/venv/*/*/.*") if path.is_file()]
 
 
 def test_a_repeated_run_that_gives_the_same_says_so(
@@ -180,7 +180,7 @@ def test_a_sweep_leaves_what_is_of_use(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from edgewright import build, cache, execute, records
+from edgewright import build, cache, execute, files, outputs, records
 from edgewright.config import load_project
 from edgewright.plan import Options, make_plan
 from toy_project import Here
@@ -188,8 +188,8 @@ root, volume, where = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 module, name = where.split(".")
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-owner = {"execute": execute, "cache": cache, "records": records, "build": build, "Store": cache.Store}[module]
-setattr(owner, name, die)
+owners = {"execute": execute, "cache": cache, "records": records, "build": build, "outputs": outputs, "Store": cache.Store}
+setattr(owners[module], name, die)
 project = load_project(root)
 plan = make_plan(project, project.devices["board"], project.recipes["figures"], Options())
 build.complete(build.Build(plan, Here(root), volume))
@@ -207,10 +207,12 @@ PHASES = [
     "execute._lay_out",  # before the stage
     "execute._call",  # as it starts
     "execute._outputs",  # after it
+    "outputs.take",
+    "outputs.look",  # its outputs taken over
     "records.write",  # between outputs and record
     "build.publish",  # … and folder
     "execute.publish",
-    "cache._copy",  # while it is kept, or copied back
+    "Store._put",  # while it is kept
     "Store._writing",  # …
     "cache.asdict",  # all content there, no entry yet
 ]
@@ -243,8 +245,9 @@ def test_wherever_the_disk_is_full_it_is_said_and_the_next_run_is_right(
     volume = tmp_path / "one"
     if where in ("build.publish", "restoring"):
         build(plan, here, tmp_path / "other")
-    module, _, name = where.replace("restoring", "cache._copy").partition(".")
-    owners = {"execute": execute, "cache": cache, "records": records, "build": building, "Store": Store}
+    module, _, name = where.replace("restoring", "files.create").partition(".")
+    owners = {"execute": execute, "cache": cache, "records": records, "build": building, "outputs": outputs}
+    owners |= {"files": files, "Store": Store}
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")

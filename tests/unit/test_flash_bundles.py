@@ -32,7 +32,7 @@ def make(dist: Path, device: Device = XIAO, *, name: str = "m", size: int = 5000
     }
     folder = dist / f"{name}-{device.name}-0.1.0"
     report = {"verdict": {"state": changes.get("state", "passes"), "summary": "arena of 2 MiB"}}
-    files: dict[str, Path | bytes] = {
+    files: dict[str, bundle.Kept | bytes] = {
         "model.tflite": b"\x18\x00\x00\x00TFL3" + bytes(size - 8),
         "manifest.json": json.dumps(manifest).encode(),
         "report.json": json.dumps(report).encode(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from edgewright import digest, records
 from edgewright.boards import rehearsal
 from edgewright.errors import WrongInput
 
@@ -35,22 +35,24 @@ def test_pictures_are_taken_from_a_file_or_a_folder_by_name(tmp_path: Path) -> N
             rehearsal.pictures_in(str(tmp_path / given))
 
 
-def record(volume: Path, name: str, content: bytes, taken: str = "") -> str:
+def record(volume: Path, content: bytes, taken: str = "") -> str:
     """Write a step with a model, made from another one if its digest is given; return its own."""
-    total = f"sha-{name}"
-    (volume / f"s-{name}").mkdir()
-    (volume / f"s-{name}" / "model.tflite").write_bytes(content)
-    facts = {"inputs": {"model": taken} if taken else {}}
-    output = {"model": {"path": "model.tflite", "sha256": total}}
-    made = {"stage": "s", "key": name, "facts": facts, "outputs": output}
-    (volume / f"s-{name}" / "record.json").write_text(json.dumps(made))
+    total = digest.of_bytes(content)
+    facts: dict[str, Any] = {"stage": "s", "environment": "e", "isolation": "none", "variables": {}, "parameters": {}}
+    facts["inputs"] = {"model": taken} if taken else {"weights": total}
+    key = digest.of_value(facts)
+    folder = volume / records.folder_of("s", key)
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(content)
+    output = {"model": {"path": "model.tflite", "sha256": total, "bytes": len(content)}}
+    records.write(folder, records.Record("s", key, facts, output))
     return total
 
 
 def test_what_was_compiled_is_told_by_its_bytes_whatever_follows_them(tmp_path: Path) -> None:
-    plain = record(tmp_path, "plain", b"TFL3 before")
-    record(tmp_path, "compiled", b"TFL3 after", plain)
-    record(tmp_path, "other", b"TFL3 other", "of the user's, of which nothing is known")
+    plain = record(tmp_path, b"TFL3 before")
+    record(tmp_path, b"TFL3 after", plain)
+    record(tmp_path, b"TFL3 other", "of the user's, of which nothing is known")
     (tmp_path / "s-broken").mkdir()
     (tmp_path / "s-broken" / "record.json").write_text("{")
     stage = SimpleNamespace(name="proof", outputs={"verdict": "report.json"})

@@ -134,6 +134,9 @@ class Here:
         self.runs.append(environment.stage.name)
         return [environment.name, os.fspath(environment.stage.folder / "main.py"), job.request]
 
+    def owner(self) -> int:
+        return os.getuid()
+
     def sweep(self, job: Job) -> str:
         return ""
 
