@@ -157,15 +157,15 @@ root = Path(sys.argv[1])
 project = load_project(root)
 plan = make_plan(project, project.devices["board"], project.recipes["figures"], Options())
 engine = Here(root)
-build(plan, engine, root / "build")
+build(plan, engine, root / sys.argv[2])
 print("runs", *engine.runs)
 """
 
 
-def start(toy: Path) -> subprocess.Popen[str]:
+def start(toy: Path, volume: str = "build", **variables: Path) -> subprocess.Popen[str]:
     here = Path(__file__).resolve()
-    env = {**os.environ, "PYTHONPATH": f"{here.parents[2]}:{here.parent}"}
-    argv = [sys.executable, "-c", RUN, os.fspath(toy)]
+    env = {**os.environ, "PYTHONPATH": f"{here.parents[2]}:{here.parent}", **variables}
+    argv = [sys.executable, "-c", RUN, os.fspath(toy), volume]
     # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
     return subprocess.Popen(
         argv,
@@ -191,6 +191,25 @@ def test_two_builds_at_once_do_each_step_once(toy: Path) -> None:
     assert runs.split().count("first") == 1
     assert runs.split().count("second") == 1
     assert "another run is at this step" in "".join(said)
+
+
+def finish(both: list[subprocess.Popen[str]]) -> list[str]:
+    """Wait for runs to end well, and return all the steps that they ran."""
+    said = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    return [name for text in said for line in text.splitlines() if line.startswith("runs") for name in line.split()[1:]]
+
+
+def test_two_workspaces_with_one_store_do_each_step_once(toy: Path) -> None:
+    slow(toy)
+    assert sorted(finish([start(toy, "one"), start(toy, "two")])) == ["first", "second"]
+    assert {next(toy.glob(f"{name}/second-*/result.txt")).read_text() for name in ("one", "two")} == {"ab"}
+
+
+def test_one_workspace_with_two_stores_does_each_step_once(toy: Path, tmp_path: Path) -> None:
+    slow(toy)
+    runs = finish([start(toy, EDGEWRIGHT_STORE=tmp_path / "a"), start(toy, EDGEWRIGHT_STORE=tmp_path / "b")])
+    assert sorted(runs) == ["first", "second"]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
