@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from edgewright.bundle import BESIDE, LABELS, MANIFEST, MODEL_FILE
 from edgewright.config import Board, Device, Project, shown
 from edgewright.errors import DoesNotFit, HashDiffers, WrongInput
 from edgewright.firmware import Firmware, Region
-from edgewright.plan import VERDICT
+from edgewright.foreign import Foreign
+from edgewright.plan import DETECTIONS, VERDICT
 from edgewright.verdict import FAILS
 
 FEW = 5  # names in a message
+READ = {MANIFEST, *(BESIDE[role] for role in (LABELS, VERDICT, DETECTIONS))}
+READ_BYTES = 200_000_000  # detections.json of a hundred thousand frames has half of it
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Bundle:
 
     folder: Path
     manifest: dict[str, Any]
+    texts: Mapping[str, bytes]  # of READ, as they were when the sums were taken
 
     @property
     def model(self) -> Path:
@@ -35,15 +39,13 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         """Class names, as far as they are known."""
-        path = self.folder / BESIDE[LABELS]
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return self.texts.get(BESIDE[LABELS], b"").decode().splitlines()
 
     def document(self, role: str) -> dict[str, Any] | None:
         """What was proved, or measured: a JSON file of the bundle by its role, if it has one."""
-        path = self.folder / BESIDE[role]
-        if not path.exists():
+        if BESIDE[role] not in self.texts:
             return None
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(self.texts[BESIDE[role]].decode())
         return found
 
 
@@ -75,15 +77,19 @@ def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: 
 
 def open_bundle(folder: Path) -> Bundle:
     """Verify every sum of a bundle; the first byte goes nowhere before."""
-    lines = sums.odd_files(folder) or list(sums.differences(folder, sums.sums_of(folder)))
+    try:
+        contents = sums.read(folder, lambda name: READ_BYTES if name in READ else 0)
+        lines = list(sums.differences(contents))
+    except (Foreign, OSError) as problem:
+        lines = [str(problem)]
     if lines:
         raise HashDiffers(f"{shown(folder)}: {lines[0]}", "make deploy writes it again; a release: get it again")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(contents.texts[MANIFEST].decode())
         manifest["device"], manifest["firmware"]["name"], manifest["firmware"]["address"], manifest["model"]["sha256"]
     except (ValueError, LookupError, TypeError):
         raise WrongInput(f"{shown(folder / MANIFEST)}: not as Edgewright writes it", "make deploy") from None
-    return Bundle(folder, manifest)
+    return Bundle(folder, manifest, contents.texts)
 
 
 def _told(manifest: Path) -> tuple[str, str]:
