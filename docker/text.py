@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Control characters, separators other than the space, interlinear annotations, lone surrogates; and what has no width or commands a
-# bidi renderer: Default_Ignorable_Code_Point of Unicode 15.1, DerivedCoreProperties.txt. str.isprintable differs between Pythons.
+# Control characters, separators other than the space, interlinear annotations, lone surrogates, what is no character; and what has
+# no width or commands a bidi renderer: Default_Ignorable_Code_Point of Unicode 15.1 (DerivedCoreProperties.txt). str.isprintable is
+# another in each Python.
 _UNSEEN = re.compile(
     "[\0-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
 )
 
 
