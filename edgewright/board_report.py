@@ -97,4 +97,6 @@ def parse(text: bytes) -> BoardReport:
     except ValidationError as problem:
         first = problem.errors()[0]
         at = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{BOARD}: {f'{at}: ' if at else ''}{first['msg'].lower()}") from None
+        raise ValueError(
+            f"{BOARD}: not as make flash writes it: {at}{': ' if at else ''}{first['msg'].lower()}"
+        ) from None

@@ -39,14 +39,11 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         """Class names, as far as they are known."""
-        return self.texts.get(BESIDE[LABELS], b"").decode().splitlines()
+        return self.texts.get(BESIDE[LABELS], b"").decode(errors="replace").splitlines()
 
     def document(self, role: str) -> dict[str, Any] | None:
         """What was proved, or measured: a JSON file of the bundle by its role, if it has one."""
-        if BESIDE[role] not in self.texts:
-            return None
-        found: dict[str, Any] = json.loads(self.texts[BESIDE[role]].decode())
-        return found
+        return _document(self.folder, self.texts, BESIDE[role]) if BESIDE[role] in self.texts else None
 
 
 def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: str = "") -> Bundle:
@@ -85,11 +82,25 @@ def open_bundle(folder: Path) -> Bundle:
     if lines:
         raise HashDiffers(f"{shown(folder)}: {lines[0]}", "make deploy writes it again; a release: get it again")
     try:
-        manifest = json.loads(contents.texts[MANIFEST].decode())
+        manifest = _document(folder, contents.texts, MANIFEST)
         manifest["device"], manifest["firmware"]["name"], manifest["firmware"]["address"], manifest["model"]["sha256"]
-    except (ValueError, LookupError, TypeError):
-        raise WrongInput(f"{shown(folder / MANIFEST)}: not as Edgewright writes it", "make deploy") from None
+    except (LookupError, TypeError):
+        raise _odd(folder / MANIFEST) from None
     return Bundle(folder, manifest, contents.texts)
+
+
+def _document(folder: Path, texts: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(texts[name].decode())
+    except (ValueError, LookupError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _odd(folder / name)
+    return found
+
+
+def _odd(path: Path) -> WrongInput:
+    return WrongInput(f"{shown(path)}: not as Edgewright writes it", "make deploy")
 
 
 def _told(manifest: Path) -> tuple[str, str]:

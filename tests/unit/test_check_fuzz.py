@@ -69,10 +69,14 @@ NAMES = st.one_of(
 # --- what can be done to a release --------------------------------------------------------------------------------------------
 
 
+def is_file(path: Path) -> bool:
+    """Whether this is a plain file: what is damaged here is never read or written through a link, nor waited for in a pipe."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
 def file_in(folder: Path, draw: Draw) -> Path:
     """Choose a plain file of the folder, whatever was done to it before."""
-    there = sorted(path for path in folder.rglob("*") if stat.S_ISREG(path.lstat().st_mode))
-    path: Path = draw(st.sampled_from(there or [folder / "x"]))
+    path: Path = draw(st.sampled_from(sorted(filter(is_file, folder.rglob("*")))))
     return path
 
 
@@ -99,7 +103,7 @@ def cut_off(folder: Path, draw: Draw) -> None:
 
 def change_json(folder: Path, draw: Draw) -> None:
     """Change one value of a JSON file, or of a line of the envelopes."""
-    there = sorted(path for path in folder.rglob("*.json*") if stat.S_ISREG(path.lstat().st_mode))
+    there = sorted(filter(is_file, folder.rglob("*.json*")))
     if not there:
         return
     path = draw(st.sampled_from(there))
@@ -151,8 +155,8 @@ def remove(folder: Path, draw: Draw) -> None:
 
 
 def add(folder: Path, draw: Draw) -> None:
-    with suppress(OSError):
-        place_in(folder, draw).write_bytes(draw(st.binary(max_size=20)))
+    with suppress(OSError), place_in(folder, draw).open("xb") as file:
+        file.write(draw(st.binary(max_size=20)))
 
 
 def add_folder(folder: Path, draw: Draw) -> None:
@@ -168,10 +172,8 @@ def put_something_else(folder: Path, draw: Draw) -> None:
         path.unlink(missing_ok=True)
         kind = draw(st.sampled_from(["link", "pipe", "socket"]))
         if kind == "link":
-            target = draw(
-                st.sampled_from(["/etc/passwd", "/dev/zero", "..", ".", "model.tflite", "../outside", path.name])
-            )
-            path.symlink_to(target)
+            outside = os.fspath(folder.parent / "outside")
+            path.symlink_to(draw(st.sampled_from([outside, "/dev/zero", "..", ".", "model.tflite", path.name])))
         elif kind == "pipe":
             os.mkfifo(path)
         else:
@@ -192,9 +194,10 @@ def link_hard(folder: Path, draw: Draw) -> None:
 def answer(folder: Path, draw: Draw) -> None:
     """Write a board.json, as make flash does, perhaps with a change."""
     with suppress(OSError, ValueError, LookupError, TypeError):
-        report = answered(folder)
-        if draw(st.booleans()):
-            (folder / UNSIGNED).write_text(json.dumps(changed(report, draw)))
+        if all(is_file(path) for path in (folder / "manifest.json", folder / UNSIGNED) if os.path.lexists(path)):
+            report = answered(folder)
+            if draw(st.booleans()):
+                (folder / UNSIGNED).write_text(json.dumps(changed(report, draw)))
 
 
 DAMAGES: list[Damage] = [
@@ -218,7 +221,8 @@ DAMAGES: list[Damage] = [
 def write_again(folder: Path, how: Callable[[Path], None]) -> None:
     """Have the sums, or the statements too, say what is there, as far as that can be said."""
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, ArithmeticError):
-        how(folder)
+        if all(is_file(path) or stat.S_ISDIR(path.lstat().st_mode) for path in folder.rglob("*")):
+            how(folder)
 
 
 # --- what must hold -----------------------------------------------------------------------------------------------------------
