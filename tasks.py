@@ -145,8 +145,11 @@ def check(raw: dict[str, str]) -> None:
     if not raw["release"]:
         raise WrongInput("which release?", "RELEASE=dist/releases/…")
     key = Path(raw["key"]).expanduser() if raw["key"] else None
-    for line in check.check(Path(raw["release"]).expanduser(), key):
+    found = check.check(Path(raw["release"]).expanduser(), key)
+    for line in found.holds:
         log.say("✓", line, "green")
+    for line in found.open:
+        log.say("!", line, "yellow")
 
 
 @command(*options.HELP, "against", "images")

@@ -1,6 +1,7 @@
 """The model card: what a release is and how good, as Markdown with Hugging Face's front matter, and in CycloneDX's words.
 
-Every number comes from manifest.json and report.json; where there is no report, or it measured nothing, the card says so.
+Every number comes from manifest.json and report.json; where there is no report, or it measured nothing, the card says so. Texts of
+both may be others': names become code, sentences lose what Markdown would take for markup, and what nobody sees is made visible.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgewright import licences
-from edgewright.licences import DATASET, code
+from edgewright.licences import DATASET
+from edgewright.markdown import NOTHING, code, sentence, table
 from edgewright.measures import limits, measures, rungs
 from edgewright.options import PARAMETERS
 from edgewright.plan import TYPED
+from edgewright.text import visible, visible_in
 
 Json = Mapping[str, Any]
 PIPELINES = {"pose": "keypoint-detection", "detect": "object-detection"}  # of Hugging Face, by YOLO's task
 COUNTED = (("classes", "class", "es"), ("keypoints", "keypoint", "s"))
-NOTHING = "–"
 
 
 def name_of(manifest: Json) -> str:
@@ -33,14 +35,21 @@ def model_card(manifest: Json, report: Json) -> str:
     sections = {
         "Which board": _board(manifest, report),
         "How good": _accuracy(report),
-        "Limits": [f"- {_plain(line)}" for line in limits(report)] or ["The report names none."],
+        "Limits": [f"- {sentence(line)}" for line in limits(report)] or ["The report names none."],
         "How it was made": _making(manifest),
         "Where it comes from": _provenance(manifest),
         "Licence": [
             f"{licences.of_model(manifest) or 'Not stated'}: {licences.reason(manifest)}. `NOTICE.md` tells each part's."
         ],
     }
-    lines = ["---", *_front_matter(manifest, report), "---", "", f"# {name_of(manifest)} for {title}", ""]
+    lines = [
+        "---",
+        *_front_matter(manifest, report),
+        "---",
+        "",
+        f"# {sentence(name_of(manifest))} for {sentence(title)}",
+        "",
+    ]
     lines += [_about(manifest, report), ""]
     for heading, text in sections.items():
         lines += [f"## {heading}", "", *text, ""]
@@ -65,7 +74,7 @@ def _front_matter(manifest: Json, report: Json) -> list[str]:
         fields["datasets"] = datasets
     if rungs(report) and task in PIPELINES:
         fields["model-index"] = [{"name": name_of(manifest), "results": [_result(datasets, report, PIPELINES[task])]}]
-    return [f"{key}: {json.dumps(_printable(value), ensure_ascii=False)}" for key, value in fields.items()]
+    return [f"{key}: {json.dumps(visible_in(value), ensure_ascii=False)}" for key, value in fields.items()]
 
 
 def _result(datasets: Sequence[str], report: Json, pipeline: str) -> Json:
@@ -79,23 +88,14 @@ def _result(datasets: Sequence[str], report: Json, pipeline: str) -> Json:
     }
 
 
-def _printable(value: Any) -> Any:
-    """Return `value` without the characters that YAML does not take, wherever a text has some."""
-    if isinstance(value, str):
-        return "".join(letter for letter in value if letter.isprintable())
-    if isinstance(value, Mapping):
-        return {key: _printable(item) for key, item in value.items()}
-    return [_printable(item) for item in value] if isinstance(value, list) else value
-
-
 # --- sections -----------------------------------------------------------------------------------------------------------------
 
 
 def _about(manifest: Json, report: Json) -> str:
     model = report.get("model") or {}
-    facts = [f"{model['imgsz']} × {model['imgsz']} pixels"] if model.get("imgsz") else []
+    facts = [f"{model['imgsz']:d} × {model['imgsz']:d} pixels"] if model.get("imgsz") else []
     facts += [
-        f"{model[key]} {word}{'' if model[key] == 1 else plural}" for key, word, plural in COUNTED if model.get(key)
+        f"{model[key]:d} {word}{'' if model[key] == 1 else plural}" for key, word, plural in COUNTED if model.get(key)
     ]
     names = f" Classes: {', '.join(code(name) for name in model['names'])}." if model.get("names") else ""
     kind = f"{'YOLOv8, ' if licences.of_model(manifest) else ''}int8 in TFLite's format"
@@ -108,8 +108,11 @@ def _board(manifest: Json, report: Json) -> list[str]:
     rows = [("device", code(manifest["device"])), ("firmware", code(manifest["firmware"]["name"]))]
     if report:
         arena, firmware = report["arena"], report["firmware"]
-        rows[1] = ("firmware", f"{_plain(firmware['title'])} (`{firmware['name']}`): {_plain(firmware['versions'])}")
-        rows.append(("verdict", f"{report['verdict']['state']}: {_plain(report['verdict']['summary'])}"))
+        rows[1] = (
+            "firmware",
+            f"{sentence(firmware['title'])} ({code(firmware['name'])}): {sentence(firmware['versions'])}",
+        )
+        rows.append(("verdict", f"{sentence(report['verdict']['state'])}: {sentence(report['verdict']['summary'])}"))
         if arena["bytes"]:
             rows.append(("arena", f"{arena['bytes']:,} of {firmware['arena_bytes']:,} bytes"))
         if report["speed"]:
@@ -117,7 +120,7 @@ def _board(manifest: Json, report: Json) -> list[str]:
             span = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
             rows.append(("time of a frame", f"{span} ms, an estimate"))
     rows.append(("address", f"{address}: where in the board's flash `model.tflite` is to be written"))
-    return _table(("", ""), rows)
+    return table(("", ""), rows)
 
 
 def _accuracy(report: Json) -> list[str]:
@@ -126,12 +129,12 @@ def _accuracy(report: Json) -> list[str]:
     found = [{measure.name: measure.value for measure in measures(rung)} for rung in rungs(report)]
     columns = list(dict.fromkeys(name for row in found for name in row))
     rows = [
-        (rung["title"], *(f"{row[name]:.3f}" if name in row else NOTHING for name in columns))
+        (sentence(rung["title"]), *(f"{row[name]:.3f}" if name in row else NOTHING for name in columns))
         for rung, row in zip(rungs(report), found, strict=True)
     ]
     measured = report["accuracy"]
-    last = f"Measured on {measured['frames']} of {measured['of']} frames ({_plain(measured['source'])}); more in `report.html`."
-    return [*_table(("form of the network", *columns), rows), "", last]
+    seen = f"{measured['frames']:d} of {measured['of']:d} frames ({sentence(measured['source'])})"
+    return [*table(("form of the network", *columns), rows), "", f"Measured on {seen}; more in `report.html`."]
 
 
 def _making(manifest: Json) -> list[str]:
@@ -140,12 +143,12 @@ def _making(manifest: Json) -> list[str]:
         for step in manifest["steps"]
     ]
     parts = [
-        (part.role, code(part.name), part.licence or licences.UNKNOWN, code(part.sha256))
+        (part.role, code(part.name), sentence(part.licence or licences.UNKNOWN), code(part.sha256))
         for part in licences.typed(manifest)
     ]
-    lines = _table(("step", "parameters", "key"), steps)
+    lines = table(("step", "parameters", "key"), steps)
     if parts:
-        lines += ["", *_table(("given", "name", "licence", "sha256"), parts)]
+        lines += ["", *table(("given", "name", "licence", "sha256"), parts)]
     return [*lines, "", "Once more, from the same inputs:", "", "```sh", _command(manifest), "```"]
 
 
@@ -226,18 +229,6 @@ def _operators(model: Json) -> str:
     return ", ".join(f"{row['name']} ({row['count']}, {row['runs']})" for row in model["operators"])
 
 
-# --- words --------------------------------------------------------------------------------------------------------------------
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]
-
-
-def _plain(text: str) -> str:
-    """Return a sentence that may hold others' names as one line of a list or table, without markup of HTML's kind."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("|", "/")
-
-
 def _shell(text: str) -> str:
     """Return a value as a shell takes it, and make after it."""
-    return shlex.quote(_printable(text).replace("$", "$$"))
+    return shlex.quote(visible(text).replace("$", "$$"))

@@ -5,43 +5,46 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from edgewright import digest, materials, provenance
 from edgewright.bundle import BESIDE, MANIFEST, MODEL_FILE
 from edgewright.plan import MODEL, VERDICT
+from edgewright.sums import Contents, listed
 
 Json = Mapping[str, Any]
 
 BOM, STATEMENTS = "bom.cdx.json", "provenance"
 TESTS, RELEASE = f"{STATEMENTS}/test-result.json", f"{STATEMENTS}/release.json"
-FACTS = (
-    "schema",
-    "stage",
-    "environment",
-    "isolation",
-    "variables",
-    "parameters",
-    "platform",
-)  # beside inputs: records.facts
-JSON_BYTES = 100_000_000  # a report of thousands of tensors has a hundredth of it
+# Beside inputs: records.facts.
+FACTS = ("schema", "stage", "environment", "isolation", "variables", "parameters", "platform")
+# At most, of what is read further than its sums. A manifest of five steps has 100 kB, a report of thousands of tensors 1 MB.
+MANIFEST_BYTES, REPORT_BYTES, STATEMENT_BYTES = 2_000_000, 20_000_000, 2_000_000
+MODEL_BYTES = 1 << 26  # four times the largest flash of any board that is known
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release as found: where it lies, the sha256 of each file, and what the programs among its readers take."""
+    """A release as found: its files, and what the programs among its readers take."""
 
-    folder: Path
-    sums: Mapping[str, str]
+    contents: Contents
     manifest: Json
     report: Json
 
 
-def load(folder: Path, sums: Mapping[str, str]) -> Release:
+def most_bytes(name: str) -> int:
+    """Return how many bytes of a file are read further than its sha256, at most."""
+    known = {MODEL_FILE: MODEL_BYTES, MANIFEST: MANIFEST_BYTES, BESIDE[VERDICT]: REPORT_BYTES, BOM: materials.BOM_BYTES}
+    return STATEMENT_BYTES if name.startswith(f"{STATEMENTS}/") else known.get(name, 0)
+
+
+def load(contents: Contents) -> Release:
     """Read a release; raise ValueError where it is not one."""
-    report, manifest = (_read(folder / name) for name in (BESIDE[VERDICT], MANIFEST))
-    return Release(folder, sums, manifest, report)
+    report, manifest = (_read(contents, name) for name in (BESIDE[VERDICT], MANIFEST))
+    # Each step has its statement. What is made of the manifest grows faster than it does, so that this is looked at first.
+    if len(manifest["steps"]) > len(contents.sums):
+        raise ValueError(f"{MANIFEST}: {len(manifest['steps'])} steps, and {len(contents.sums)} files")
+    return Release(contents, manifest, report)
 
 
 def names(manifest: Json) -> list[str]:
@@ -80,16 +83,17 @@ def findings(release: Release) -> Iterator[str]:
 
 def _statements(release: Release) -> Iterator[str]:
     """The manifest gives every statement; one that is left out, too many or of another build shows."""
-    there = {name for name in release.sums if name.startswith(f"{STATEMENTS}/")}
-    covered = {name: total for name, total in release.sums.items() if name not in there}
+    sums = listed(release.contents)
+    there = {name for name in sums if name.startswith(f"{STATEMENTS}/")}
+    covered = {name: total for name, total in sums.items() if name not in there}
     expected = statements(release.manifest, release.report, covered)
     for name in sorted(there | expected.keys()):
         if name not in there:
             yield f"{name}: missing"
         elif name not in expected:
             yield f"{name}: of no step in {MANIFEST}"
-        elif digest.of_bytes(expected[name]) != release.sums[name]:
-            at = _difference(json.loads(expected[name]), _read(release.folder / name))
+        elif digest.of_bytes(expected[name]) != sums[name]:
+            at = _difference(json.loads(expected[name]), _read(release.contents, name))
             yield f"{name}: not the statement of this build: {at or 'its form'} differs"
 
 
@@ -132,20 +136,20 @@ def _steps(manifest: Json) -> Iterator[str]:
 
 def _files(release: Release) -> Iterator[str]:
     """The files are those that the manifest's steps gave, and the model is one."""
-    manifest, path = release.manifest, release.folder / MODEL_FILE
+    manifest, sums = release.manifest, listed(release.contents)
     outputs = {role: total for step in manifest["steps"] for role, total in step["outputs"].items()}
     expected = {name: outputs[role] for role, name in BESIDE.items() if role in outputs}
     expected[MODEL_FILE] = manifest["model"]["sha256"]
     for name in (MODEL_FILE, *BESIDE.values()):
-        if release.sums.get(name) != expected.get(name):
-            yield f"{name}: {'missing' if name not in release.sums else 'not of this build'}"
-    if not path.is_file():
+        if sums.get(name) != expected.get(name):
+            yield f"{name}: {'missing' if name not in sums else 'not of this build'}"
+    if MODEL_FILE not in sums:
         return
-    with path.open("rb") as file:
-        if file.read(8)[4:] != b"TFL3":
-            yield f"{MODEL_FILE}: not a TFLite file"
-    if path.stat().st_size != manifest["model"]["bytes"]:
-        yield f"{MODEL_FILE}: {path.stat().st_size} bytes, not {manifest['model']['bytes']}"
+    model = release.contents.texts[MODEL_FILE]
+    if model[4:8] != b"TFL3":
+        yield f"{MODEL_FILE}: not a TFLite file"
+    if len(model) != manifest["model"]["bytes"]:
+        yield f"{MODEL_FILE}: {len(model)} bytes, not {manifest['model']['bytes']}"
 
 
 def _contract(release: Release) -> Iterator[str]:
@@ -167,24 +171,25 @@ def _contract(release: Release) -> Iterator[str]:
 
 
 def _bill(release: Release) -> Iterator[str]:
-    path = release.folder / BOM
-    bill = _read(path)
-    if problem := materials.validate(path.read_text(encoding="utf-8")):
+    bill = _read(release.contents, BOM)
+    if problem := materials.validate(release.contents.texts[BOM].decode()):
         yield f"{BOM}: {problem}"
     elif release.manifest["model"]["sha256"] not in [row["content"] for row in bill["metadata"]["component"]["hashes"]]:
         yield f"{BOM}: of another model"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(contents: Contents, name: str) -> dict[str, Any]:
     """Return a JSON object; raise ValueError in one line."""
-    if not path.is_file():
-        raise ValueError(f"{path.name}: missing")
-    if path.stat().st_size > JSON_BYTES:
-        raise ValueError(f"{path.name}: {path.stat().st_size} bytes, which is no release's")
+    if name not in contents.texts:
+        raise ValueError(f"{name}: missing")
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError:
+        value = json.loads(contents.texts[name].decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name}: not a JSON object")
+        raise ValueError(f"{name}: not a JSON object")
     return value
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")

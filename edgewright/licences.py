@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgewright.markdown import code
 from edgewright.plan import MODEL, PAGE, TYPED
 
 AGPL = "AGPL-3.0-only"
@@ -60,12 +61,6 @@ def reason(manifest: Mapping[str, Any]) -> str:
 def files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     """Return what a release says on licences, by name: the text of the project's own, and which part stands under which."""
     return {f"LICENSES/{AGPL}.txt": (root / "LICENSE").read_bytes(), "NOTICE.md": _notice(manifest).encode()}
-
-
-def code(text: str) -> str:
-    """Return a name that others chose as Markdown code in a table: on one line, and with nothing that could end either."""
-    shown = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
-    return f"`{shown.replace('`', chr(39)).replace('|', '/')}`"
 
 
 def _notice(manifest: Mapping[str, Any]) -> str:

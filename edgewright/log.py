@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from edgewright import proc
+from edgewright import text as text_of_others
 
 # No emoji: what others print is shown as it is, and not with ":key:" for a picture.
 out = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -27,13 +28,8 @@ _COUNT = re.compile(r"^(\d{1,9})/(\d{1,9})(?: (.*))?$")
 
 
 def visible(text: str) -> str:
-    """Return a text of anybody's with all that does not print made visible: control characters as `\\x1b`, others as `\\u202e`.
-
-    A terminal obeys some of these, and others turn or hide what stands beside them.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+    """Return a text of anybody's as a terminal may have it: in columns, and with no character that it obeys, turns or hides."""
+    return "\t".join(map(text_of_others.visible, text.split("\t")))
 
 
 def say(name: str, text: str, style: str = "") -> None:

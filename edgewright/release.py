@@ -85,7 +85,7 @@ def _report(files: dict[str, Kept]) -> dict[str, Any]:
 def _papers(walk: Build, root: Path, manifest: dict[str, Any], report: dict[str, Any]) -> dict[str, bytes]:
     """Return what is written for the release: manifest, card, bill of materials, licences."""
     locks = {step.stage.name: (step.stage.folder / "requirements.txt").read_text() for step in walk.plan.steps}
-    bill = json.dumps(materials.bom(manifest, report, locks), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    bill = json.dumps(materials.bom(manifest, report, locks), indent=2, sort_keys=True) + "\n"
     return {
         MANIFEST: bundle.encode(manifest),
         CARD: card.model_card(manifest, report).encode(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -27,6 +28,8 @@ DEFAULT = user_config_path("edgewright") / "release.key"
 PAYLOAD = "application/vnd.in-toto+json"
 PUBLIC = ".pub"  # suffix of the file beside the private key
 KEY_BYTES = 10_000  # far more than any PEM file of one key has
+SIGNATURE_BYTES = 64  # RFC 8032, 5.1.6
+KEYID = re.compile(r"[0-9a-f]{64}")  # sha256 of the public key, says securesystemslib
 
 
 def make_key(path: Path = DEFAULT) -> tuple[Path, Path]:
@@ -90,7 +93,10 @@ def sign(payload: bytes, signer: CryptoSigner) -> bytes:
 
 
 def open_envelope(line: bytes) -> Envelope:
-    """Return the envelope that a line holds; raise ValueError unless it is exactly as `sign` writes it, with one signature."""
+    """Return the envelope that a line holds; raise ValueError unless it is exactly as `sign` writes it.
+
+    That is one signature of an ed25519 key, whole, under the key's id. Whether it is this key's only `is_signed_by` can tell.
+    """
     try:
         envelope = Envelope.from_dict(json.loads(line))
         good = _line(envelope) == line and len(envelope.signatures) == 1 and envelope.payload_type == PAYLOAD
@@ -98,7 +104,20 @@ def open_envelope(line: bytes) -> Envelope:
         good = False
     if not good:
         raise ValueError("not an envelope as Edgewright writes them")
+    (found,) = envelope.signatures.values()
+    if (
+        found.unrecognized_fields
+        or len(found.signature) != 2 * SIGNATURE_BYTES
+        or not KEYID.fullmatch(str(found.keyid))
+    ):
+        raise ValueError(f"no whole signature: one has {SIGNATURE_BYTES} bytes, and the id of its key")
     return envelope
+
+
+def keyid_of(envelope: Envelope) -> str:
+    """Return the id of the key that an envelope says it was signed with."""
+    (keyid,) = envelope.signatures
+    return str(keyid)
 
 
 def is_signed_by(envelope: Envelope, key: Key) -> bool:

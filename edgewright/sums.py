@@ -1,57 +1,72 @@
-"""A bundle's files against its SHA256SUMS: what differs, what is missing, what nobody listed."""
+"""A bundle's files, each read once, against its SHA256SUMS: what differs, what is missing, what nobody listed."""
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright import bundle, digest
+from edgewright import bundle, digest, foreign
 from edgewright.bundle import BOARD, SUMS
+from edgewright.foreign import Limits, Tree
 
 ENVELOPES = "release.intoto.jsonl"
 # In no list of sums: one is the list, one was made last, one came later, from a board.
 UNLISTED = (SUMS, ENVELOPES, BOARD)
+# A release has some twenty files in three folders. The largest is detections.json: some 300 bytes for a person in a frame.
+LIMITS = Limits(entries=1000, bytes=1 << 30, depth=8)
+SUMS_BYTES = 1_000_000  # a line has some hundred
 
 
-def odd_files(folder: Path) -> list[str]:
-    """Return a line for each link, and whatever else is no plain file, before anything is opened."""
-    odd = [path for path in _paths(folder) if not (stat.S_ISREG(mode := path.lstat().st_mode) or stat.S_ISDIR(mode))]
-    return [f"{path.relative_to(folder).as_posix()}: neither a file nor a folder" for path in sorted(odd)]
+@dataclass(frozen=True)
+class Contents:
+    """A bundle's files as they were read, once: the sha256 of each, and of some the very bytes that have it."""
+
+    tree: Tree
+    sums: Mapping[str, str]
+    texts: Mapping[str, bytes]
 
 
-def sums_of(folder: Path) -> dict[str, str]:
-    """Return every file's sha256 by name."""
-    files = [path for path in _paths(folder) if not path.is_dir()]
-    return {path.relative_to(folder).as_posix(): digest.of_file(path) for path in files}
+def read(folder: Path, most_bytes: Callable[[str], int]) -> Contents:
+    """Read a bundle; `most_bytes` says for a file's name how much of it may be kept, and 0 where only its sha256 is wanted.
+
+    Raises Foreign for what is no plain file or folder, larger than it may be, or swapped while it was read.
+    """
+    tree = foreign.look(folder.resolve(), LIMITS)
+    texts = {name: tree.read(name, most) for name in tree.files if (most := _most_bytes(name, most_bytes))}
+    sums = {name: digest.of_bytes(texts[name]) if name in texts else tree.sha256(name) for name in tree.files}
+    return Contents(tree, sums, texts)
 
 
-def differences(folder: Path, found: Mapping[str, str]) -> Iterator[str]:
-    """Compare what is listed with what is there, a line each. Only what is there is ever opened, whatever names are listed."""
-    if SUMS not in found:
+def _most_bytes(name: str, most_bytes: Callable[[str], int]) -> int:
+    return SUMS_BYTES if name == SUMS else most_bytes(name)
+
+
+def differences(contents: Contents) -> Iterator[str]:
+    """Compare what is listed with what is there, a line each. No name in the list is ever opened."""
+    if SUMS not in contents.texts:
         yield f"{SUMS}: missing"
         return
-    there = {name: total for name, total in found.items() if name not in UNLISTED}
-    text = (folder / SUMS).read_bytes()
+    there, text = listed(contents), contents.texts[SUMS]
     lines = text.decode(errors="replace").split("\n")[:-1]
     matches = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
     if None in matches:
         yield f"{SUMS}: line {matches.index(None) + 1} is no sha256 and name"
         return
-    listed = {match[2]: match[1] for match in matches if match}
+    told = {match[2]: match[1] for match in matches if match}
     differ = False
-    for name in sorted({*listed, *there}):
-        if listed.get(name) != there.get(name):
+    for name in sorted({*told, *there}):
+        if told.get(name) != there.get(name):
             differ = True
             reason = (
-                "missing" if name not in there else f"not in {SUMS}" if name not in listed else f"not what {SUMS} says"
+                "missing" if name not in there else f"not in {SUMS}" if name not in told else f"not what {SUMS} says"
             )
             yield f"{name}: {reason}"
     if not differ and text != bundle.listing(there):
         yield f"{SUMS}: not as Edgewright writes it"
 
 
-def _paths(folder: Path) -> list[Path]:
-    return [Path(parent, name) for parent, folders, names in os.walk(folder) for name in (*folders, *names)]
+def listed(contents: Contents) -> dict[str, str]:
+    """Return the sha256 of every file that is to be in the list."""
+    return {name: total for name, total in contents.sums.items() if name not in UNLISTED}

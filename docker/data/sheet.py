@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from calibration import spread_evenly
@@ -10,6 +11,7 @@ from check import Checked
 from labels import Form, Row, read_rows
 from pictures import decode
 from PIL import Image, ImageDraw, ImageFont
+from text import visible
 
 WIDTH, MARGIN, GAP, COLUMNS = 1200, 28, 8, 6
 TILE = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
@@ -32,6 +34,7 @@ _COLOUR_OF = {index: colour for colour, pairs in _LIMBS.values() for pair in pai
 
 def draw_sheet(data: Checked, title: str, source: str) -> Image.Image:
     """The whole sheet, `WIDTH` pixels wide."""
+    title, source, data = visible(title), visible(source), replace(data, names=tuple(map(visible, data.names)))
     chosen = {split: spread_evenly(len(data.items[split]), ROWS[split] * COLUMNS) for split in ROWS}
     rows = {split: -(-len(indices) // COLUMNS) for split, indices in chosen.items()}
     height = 104 + sum(44 + count * (TILE + GAP) for count in rows.values()) + 52

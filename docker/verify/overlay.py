@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from text import visible
 
 WIDTH, MOST = 320, 960  # pixels of what is drawn: the least width, at which a score is read; the longest side
 VISIBLE = 0.5  # points below are hollow
@@ -26,6 +27,7 @@ LEFT, RIGHT, MIDDLE, EDGE = (86, 180, 233), (230, 159, 0), (255, 255, 255), (16,
 _FINE = 3  # strokes are drawn at 3 times the size, then averaged
 _FAR = 4  # image sizes; what a network puts further away is not drawn
 _LETTERS = 24  # text heights in the width of an image: read at half the size, too
+_NAME_LETTERS = 24  # of a class: a longer name would hide what it names
 
 Colour = tuple[int, int, int]
 Plate = tuple[int, int, int, int]  # left, top, right, bottom
@@ -144,13 +146,19 @@ def _draw_labels(
     font = ImageFont.load_default(text_size)  # Pillow brings it along: the same glyphs everywhere
     taken: list[Plate] = []
     for detection in best_first:
-        name = names[detection.label] if 0 <= detection.label < len(names) else str(detection.label)
+        name = _name(names[detection.label]) if 0 <= detection.label < len(names) else str(detection.label)
         text = f"{detection.score:.2f}" if len(names) == 1 else f"{name} {detection.score:.2f}"
         extent = math.ceil(pen.textlength(text, font=font)) + 8, text_size + 6
         plate = _free_place(_corners(detection.box, scale), extent, size, taken)
         taken.append(plate)
         pen.rectangle((plate[0], plate[1], plate[2] - 1, plate[3] - 1), fill=EDGE)
         pen.text((plate[0] + 4, plate[1] + extent[1] // 2), text, fill=MIDDLE, font=font, anchor="lm")
+
+
+def _name(text: str) -> str:
+    """A class's name as people may see it, cut off where it would hide the picture."""
+    shown = visible(text[: _NAME_LETTERS + 1])
+    return shown if len(shown) <= _NAME_LETTERS else shown[: _NAME_LETTERS - 1] + "…"
 
 
 def _free_place(box: Sequence[float], extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Plate]) -> Plate:

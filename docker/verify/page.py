@@ -1,6 +1,8 @@
 """The report as one HTML file that needs nothing else: page.html filled in, charts as SVG, pictures as data URIs.
 
-`report` is report.json; page.html names its fields. A section that is null or empty is left out, or the page says so.
+`report` is report.json; page.html names its fields. A section that is null or empty is left out, or the page says so. Many texts in
+it are others': names of files, classes, tensors. `render` makes all of them visible before a chart or page.html has them; jinja2
+escapes them.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from PIL import Image
+from text import visible, visible_in
 
 Json = dict[str, Any]
 VERDICTS = {
@@ -44,15 +47,8 @@ ACCURACY: Json = {
     "gates": [],
 }
 KERNELS: Json = {"equal": None, "frames": 0, "values": 0, "difference": None, "optimised": None}
-SPEED: Json = {
-    "cycles": None,
-    "milliseconds": None,
-    "estimate": True,
-    "sram_kib": None,
-    "flash_kib": None,
-    "macs": None,
-    "notes": [],
-}
+UNKNOWN = dict.fromkeys(("cycles", "milliseconds", "sram_kib", "flash_kib", "macs"))
+SPEED: Json = {**UNKNOWN, "estimate": True, "notes": []}
 LOSS = 0.005  # of AP: less is noise, and no step is blamed for it
 LARGEST = 8  # buffers that the page lists
 NOTHING = "–"
@@ -71,7 +67,7 @@ class Picture:
 
 def render(report: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
     """Return the page; the same report and pictures give the same bytes."""
-    report = completed(report)
+    report, pictures = visible_in(completed(report)), [named(picture) for picture in pictures]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -109,6 +105,12 @@ def completed(report: Mapping[str, Any]) -> Json:
     if report["speed"]:
         report["speed"] = {**SPEED, **report["speed"]}
     return report
+
+
+def named(picture: Picture) -> Picture:
+    """A picture whose words people may see."""
+    left, right = map(visible, picture.titles)
+    return replace(picture, name=visible(picture.name), caption=visible(picture.caption), titles=(left, right))
 
 
 # --- numbers and words --------------------------------------------------------------------------------------------------------

@@ -215,6 +215,6 @@ def draw_pairs(found: Findings, count: int, skeleton: Sequence[Sequence[int]]) -
 
 
 def write(folder: Path, report: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
-    """Write report.json and report.html."""
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write report.json, whose texts are the true ones, escaped to ASCII, and report.html."""
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="ascii")
     (folder / "report.html").write_text(render(dict(report), list(pictures)), encoding="utf-8")

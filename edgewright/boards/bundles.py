@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from edgewright.bundle import BESIDE, LABELS, MANIFEST, MODEL_FILE
 from edgewright.config import Board, Device, Project, shown
 from edgewright.errors import DoesNotFit, HashDiffers, WrongInput
 from edgewright.firmware import Firmware, Region
-from edgewright.plan import VERDICT
+from edgewright.foreign import Foreign
+from edgewright.plan import DETECTIONS, VERDICT
 from edgewright.verdict import FAILS
 
 FEW = 5  # names in a message
+READ = {MANIFEST, *(BESIDE[role] for role in (LABELS, VERDICT, DETECTIONS))}
+READ_BYTES = 200_000_000  # detections.json of a hundred thousand frames has half of it
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Bundle:
 
     folder: Path
     manifest: dict[str, Any]
+    texts: Mapping[str, bytes]  # of READ, as they were when the sums were taken
 
     @property
     def model(self) -> Path:
@@ -35,16 +39,11 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         """Class names, as far as they are known."""
-        path = self.folder / BESIDE[LABELS]
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return self.texts.get(BESIDE[LABELS], b"").decode(errors="replace").splitlines()
 
     def document(self, role: str) -> dict[str, Any] | None:
         """What was proved, or measured: a JSON file of the bundle by its role, if it has one."""
-        path = self.folder / BESIDE[role]
-        if not path.exists():
-            return None
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        return _document(self.folder, self.texts, BESIDE[role]) if BESIDE[role] in self.texts else None
 
 
 def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: str = "") -> Bundle:
@@ -75,15 +74,33 @@ def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: 
 
 def open_bundle(folder: Path) -> Bundle:
     """Verify every sum of a bundle; the first byte goes nowhere before."""
-    lines = sums.odd_files(folder) or list(sums.differences(folder, sums.sums_of(folder)))
+    try:
+        contents = sums.read(folder, lambda name: READ_BYTES if name in READ else 0)
+        lines = list(sums.differences(contents))
+    except (Foreign, OSError) as problem:
+        lines = [str(problem)]
     if lines:
         raise HashDiffers(f"{shown(folder)}: {lines[0]}", "make deploy writes it again; a release: get it again")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = _document(folder, contents.texts, MANIFEST)
         manifest["device"], manifest["firmware"]["name"], manifest["firmware"]["address"], manifest["model"]["sha256"]
-    except (ValueError, LookupError, TypeError):
-        raise WrongInput(f"{shown(folder / MANIFEST)}: not as Edgewright writes it", "make deploy") from None
-    return Bundle(folder, manifest)
+    except (LookupError, TypeError):
+        raise _odd(folder / MANIFEST) from None
+    return Bundle(folder, manifest, contents.texts)
+
+
+def _document(folder: Path, texts: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(texts[name].decode())
+    except (ValueError, LookupError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _odd(folder / name)
+    return found
+
+
+def _odd(path: Path) -> WrongInput:
+    return WrongInput(f"{shown(path)}: not as Edgewright writes it", "make deploy")
 
 
 def _told(manifest: Path) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import pytest
 import serial
 from toy_board import BOX, POINTS, PROJECT, Toy, make_bundle, model_of, standing
 
+from edgewright import board_report
 from edgewright.boards import bundles, menu, questions
 from edgewright.boards.flash import flash
 from edgewright.boards.virtual.line import Faults
@@ -34,7 +35,10 @@ def try_flash(
     toy = Toy()
     with standing(device, place / "board", toy, faults, firmware) as (_, target):
         writes = bundles.writes_of(made, target.firmware, target.board, "")
-        return flash(made, target, writes)
+        found = flash(made, target, writes)
+    # `make check` of a release takes what a flash has written into it.
+    assert board_report.parse((made.folder / "board.json").read_bytes()).findings(made.manifest) == []
+    return found
 
 
 def told(device: Device, place: Path, faults: Faults, **given: object) -> EdgewrightError:

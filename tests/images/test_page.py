@@ -10,6 +10,7 @@ import html
 import json
 import re
 import subprocess
+import urllib.parse
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -126,7 +127,7 @@ def render(folder: Path, report: Json, pictures: int = 2, seed: str = "1") -> st
         "PYTHONHASHSEED": seed,
         "HOME": str(folder),
     }
-    given = json.dumps({"report": report, "pictures": [f"frame <{i}>.jpg" for i in range(pictures)]})
+    given = json.dumps({"report": report, "pictures": [f"frame <{i}>\u202e.jpg" for i in range(pictures)]})
     done = subprocess.run(
         [python(), "-c", SCRIPT], input=given, capture_output=True, text=True, env=environment, check=False
     )
@@ -192,7 +193,49 @@ def test_what_others_wrote_is_escaped(text: str) -> None:
     assert "<person>" not in text
     assert "a &lt;b&gt;" in text
     assert "<code>make x</code>" in text
-    assert "frame &lt;0&gt;.jpg" in text
+    assert "frame &lt;0&gt;" in text
+
+
+HOSTILE = "\x1b[2J\u202e<i>gnp\u200b\n\u2066\x9b\ud800`x`$y$"
+SEEN = r"\x1b[2J\u202e<i>gnp\u200b\n\u2066\x9b\ud800"
+
+
+def with_text_of_others(value: Any) -> Any:
+    """The same report with hostile words in every text that a stage takes from outside."""
+    report: Json = json.loads(json.dumps(value))
+    report["title"] += HOSTILE
+    report["versions"][HOSTILE] = HOSTILE
+    for lines in ("partial", "notes"):
+        report["verdict"][lines] = [HOSTILE]
+    report["verdict"] |= {"summary": HOSTILE, "violations": [{"text": HOSTILE, "hint": HOSTILE}]}
+    report["verdict"]["warnings"] = [{"text": HOSTILE, "hint": HOSTILE}]
+    report["model"] |= {"name": HOSTILE, "names": [HOSTILE] * 3}
+    report["model"]["operators"].append({"name": HOSTILE, "count": 1, "runs": HOSTILE})
+    report["firmware"] |= {"title": HOSTILE, "versions": HOSTILE, "name": HOSTILE}
+    report["device"] |= {"title": HOSTILE, "name": HOSTILE}
+    for key in ("rule", "found", "allowed", "text", "hint"):
+        report["contract"][0][key] = HOSTILE
+    report["arena"] |= {"source": HOSTILE, "problem": HOSTILE}
+    for row in (
+        *report["arena"]["buffers"],
+        *report["accuracy"]["keypoints"],
+        *report["accuracy"]["gates"],
+        *report["outputs"],
+    ):
+        row["name"] = HOSTILE
+    report["accuracy"]["source"] = HOSTILE
+    report["accuracy"]["rungs"][0] |= {"name": HOSTILE[:7], "title": HOSTILE}
+    report["speed"]["notes"] = [HOSTILE]
+    return report
+
+
+def test_what_nobody_would_see_is_made_visible_wherever_others_wrote_it(folder: Path) -> None:
+    text = render(folder, with_text_of_others(whole()))
+    assert re.findall(r"[^\n -\x7e\xa1-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\uffef]", text) == []
+    assert not Page(text).open
+    assert "<i>gnp" not in text
+    assert text.count(html.escape(SEEN)) > 30
+    assert r"frame &lt;0&gt;\u202e.jpg" in text
 
 
 def test_charts_take_the_page_s_colour_and_font(text: str) -> None:
@@ -343,6 +386,20 @@ def test_a_page_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(
     ground, ink = (sum(map(int, re.findall(r"\d+", seen[name])[:3])) / 3 for name in ("ground", "ink"))
     assert abs(ground - ink) > 150
     assert (ground > ink) == (scheme == "light")
+
+
+def test_a_browser_shows_hostile_text_letter_by_letter_in_its_place(folder: Path, tmp_path: Path) -> None:
+    probe = """<script>addEventListener("load", () => {
+      for (const details of document.querySelectorAll("details")) details.open = true;
+      document.title = encodeURIComponent(document.body.innerText);
+    })</script>"""
+    text = render(folder, with_text_of_others(whole()))
+    page = tmp_path / "page.html"
+    page.write_text(re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", probe, text), encoding="utf-8")
+    found = chromium_or_skip(tmp_path, "--virtual-time-budget=5000", "--dump-dom", page.as_uri())
+    seen = urllib.parse.unquote(re.search(r"<title>(.*?)</title>", found)[1])  # type: ignore[index]
+    assert seen.count(SEEN) > 30
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", seen)
 
 
 def test_a_page_shows_something(text: str, tmp_path: Path) -> None:

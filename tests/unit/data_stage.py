@@ -17,7 +17,7 @@ FOLDER = DOCKER / "data"
 @pytest.fixture(scope="module")
 def data() -> Iterator[SimpleNamespace]:
     """The stage's modules as attributes."""
-    names = {path.stem for path in FOLDER.glob("*.py")} - {"main"} | {"stage", "cores", "pictures"}
+    names = {path.stem for path in FOLDER.glob("*.py")} - {"main"} | {"stage", "cores", "pictures", "text"}
     with imported(names, FOLDER.name) as modules:
         yield modules
 

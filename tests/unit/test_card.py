@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import release_facts as facts
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from edgewright import licences
 from edgewright.card import model_card
+from edgewright.markdown import code
+from edgewright.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -154,7 +159,7 @@ def test_whatever_others_have_named_the_card_stays_readable(name: str) -> None:
     report["model"]["names"] = [name]
     report["verdict"]["partial"] = [name]
     card = model_card(manifest, report)
-    shown = "".join(letter for letter in name if letter.isprintable())
+    shown = visible(name)
     assert front_matter(card)["datasets"] == [shown]
     assert command(card)["DATA"] == shown.replace("$", "$$"), "make takes $$ for $"
     for table in ("Which board", "How good", "How it was made"):
@@ -165,6 +170,84 @@ def test_whatever_others_have_named_the_card_stays_readable(name: str) -> None:
     licences.files(ROOT, manifest)["NOTICE.md"].decode()
 
 
+def others(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return manifest and report with the text wherever one of them may have others' words."""
+    manifest, report = facts.manifest() | {"name": text}, facts.report()
+    for step in manifest["steps"]:
+        step["parameters"]["more"] = text
+        for role in ("dataset", "weights"):
+            if "file" in step["inputs"].get(role, {}):
+                step["inputs"][role] = {**step["inputs"][role], "file": text}
+    report["device"]["title"] = text
+    report["firmware"] |= {"title": text, "versions": text, "name": text}
+    report["verdict"] |= {
+        "summary": text,
+        "state": text,
+        "partial": [text],
+        "notes": [text],
+        "warnings": [{"text": text}],
+    }
+    report["speed"]["notes"] = [text]
+    report["model"]["names"] = [text, text]
+    report["accuracy"]["source"] = text
+    for rung in report["accuracy"]["rungs"]:
+        rung["title"] = text
+    return manifest, report
+
+
+def structure(card: str) -> list[str]:
+    """Return what Markdown makes of a card, without the words: its blocks, and all that is in a line but text and code."""
+    body = card.split("---\n", 2)[2] if card.startswith("---\n") else card
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body)
+    words = ("text", "code_inline", "text_special", "softbreak")
+    return [inner.type for token in tokens for inner in [token, *(token.children or [])] if inner.type not in words]
+
+
+MARKUP = [
+    "`",
+    "``",
+    "```",
+    "|",
+    "\\",
+    "<b>",
+    "<!--",
+    "![a](b)",
+    "[a]: b",
+    "*",
+    "__",
+    "~~",
+    "&lt;",
+    "#",
+    "- ",
+    "1. ",
+    "> ",
+    "\n",
+    "\n\n",
+    " ",
+]
+
+
+@given(st.lists(st.sampled_from(MARKUP) | st.text(max_size=5), min_size=1, max_size=6).map("".join))
+@example("# x")
+@example("1. x")
+@example("a\n---\nb\n===")
+@example("`\\`|`<img src=x>")
+@example("</p><script>x</script>")
+@example("\x1b[2J\u202e\ud800\ufffe")
+def test_no_text_of_others_is_markup_or_has_what_nobody_sees(text: str) -> None:
+    card = model_card(*others(text))
+    assert structure(card) == structure(model_card(*others("x")))
+    assert "".join(map(visible, card.split("\n"))) == card.replace("\n", "")
+    assert front_matter(card)["datasets"] == [visible(text)]
+    assert structure(notice(others(text)[0])) == structure(notice(others("x")[0]))
+
+
+def test_code_in_a_sentence_stays_code_and_a_name_in_it_is_whole() -> None:
+    report = facts.report()
+    report["verdict"]["notes"] = ["type `make x`: a_b|c*"]
+    assert r"- type `make x`: a\_b\|c\*" in model_card(facts.manifest(), report)
+
+
 def test_the_card_is_the_same_for_the_same_release() -> None:
     assert model_card(facts.manifest(), facts.report()) == model_card(facts.manifest(), facts.report())
 
@@ -173,7 +256,8 @@ def test_the_card_is_the_same_for_the_same_release() -> None:
 
 
 def test_a_name_cannot_leave_its_place_in_a_table() -> None:
-    assert licences.code("a`b|c\n\td\x07") == "`a'b/c d`"
+    assert code("a`b|c\n\td\x07") == r"`a'b/c\n\td\x07`"
+    assert code("") == "` `"
 
 
 def notice(manifest: dict[str, Any]) -> str:

@@ -51,6 +51,34 @@ def refused(made: Bundle, device: Device, image: str = "") -> str:
     pytest.fail("nothing was refused")
 
 
+def test_what_is_read_of_a_bundle_is_what_was_hashed(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    made = bundles.open_bundle(folder)
+    (folder / "report.json").write_text("{}")
+    (folder / "labels.txt").write_text("other")
+    found = made.document("verdict")
+    assert found
+    assert found["verdict"]["state"] == "passes"
+    assert made.labels == ["person", "car"]
+
+
+def test_a_bundle_of_links_pipes_and_garbage_is_refused_in_a_line(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    kept = (folder / "labels.txt").read_bytes()
+    (folder / "labels.txt").unlink()
+    for make_odd in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        make_odd(folder / "labels.txt")
+        with pytest.raises(HashDiffers, match=r"labels\.txt: a (pipe|link), neither a plain file nor a folder"):
+            bundles.open_bundle(folder)
+        (folder / "labels.txt").unlink()
+    (folder / "labels.txt").write_bytes(kept)
+    for name, content in (("manifest.json", b"[]"), ("manifest.json", b"\xff"), ("report.json", b"[" * 100_000)):
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "SHA256SUMS"}
+        bundle.place(tmp_path / "odd", {**files, name: content})
+        with pytest.raises(WrongInput, match=f"{name}: not as Edgewright writes it"):
+            bundles.open_bundle(tmp_path / "odd").document("verdict")
+
+
 def test_a_bundle_goes_to_the_address_of_its_firmware(tmp_path: Path) -> None:
     made = bundles.open_bundle(make(tmp_path))
     firmware = bundles.firmware_of(PROJECT, made, XIAO)

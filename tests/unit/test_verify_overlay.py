@@ -134,6 +134,16 @@ def test_a_label_names_the_class_or_its_number(overlay: SimpleNamespace) -> None
     assert same[4] == [False, False, False, False, True, True]  # of a single class only the score
 
 
+def test_a_name_is_drawn_as_people_may_see_it_and_hides_no_picture(overlay: SimpleNamespace) -> None:
+    def drawn(name: str) -> np.ndarray:
+        return overlay.draw(grey(640, 640), [Found(box=(300, 300, 80, 120))], names=(name, "dog"))
+
+    assert (drawn("a\u202eb") == drawn(r"a\u202eb")).all()
+    assert (drawn("a\nb\x1b[2J") == drawn(r"a\nb\x1b[2J")).all()
+    assert (drawn("x" * 24) != drawn("x" * 25)).any()
+    assert (drawn("x" * 25) == drawn("x" * 2_000_000)).all()
+
+
 def test_the_best_detection_has_the_first_choice_of_place(overlay: SimpleNamespace) -> None:
     names = ("person",)
     alone = overlay.draw(grey(), [Found(score=0.9)], names=names)
