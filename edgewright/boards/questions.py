@@ -77,7 +77,7 @@ def interrogate(
     version = version_of(client, firmware, wait_boot=wait_boot)
     fits = check_version(version, firmware, firmwares)
     dialect = dialects.detect(version)
-    board, name = (_ask(client, command, _text) for command in ("ID?", "NAME?"))
+    board, name = (_ask(client, command, dialects.read_name) for command in ("ID?", "NAME?"))
     models = _ask(client, "MODELS?", dialects.read_models)
     model = _choose(client, dialect, firmware, models, address)
     algorithm, events = _run(client, dialect, firmware, expected_algorithm, frames, frame_timeout_s)
@@ -216,12 +216,6 @@ def _read(command: str, reply: Reply, read: Callable[[Any], _T]) -> _T:
     except ValueError:
         said = json.dumps(reply.data if reply.data is not None else reply.log)[:80]
         raise BoardFailed(f"the board's answer to AT+{command} is none: {said} (code {reply.code})", RESTART) from None
-
-
-def _text(data: Any) -> str:
-    if not isinstance(data, str):
-        raise ValueError("no text")
-    return data
 
 
 def _refuse(reply: Reply, command: str, dialect: Dialect, firmware: Firmware, failure: dialects.Failure | None) -> None:
