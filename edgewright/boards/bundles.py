@@ -46,6 +46,12 @@ class Bundle:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
 
+    @property
+    def estimate_ms(self) -> list[float] | None:
+        """From what to what the proof estimates the network's time on the board, ms, if it does."""
+        report = self.document(VERDICT) or {}
+        return (report.get("speed") or {}).get("milliseconds")
+
 
 def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: str = "") -> Bundle:
     """Return the bundle that is given by its folder, or the last one made for a device, of that name, for that firmware."""

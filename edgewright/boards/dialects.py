@@ -82,6 +82,7 @@ class Answers:
     algorithm: Algorithm
     events: tuple[Event, ...]  # a frame each
     info: bool  # whether the board keeps what the vendor's web tool shows
+    virtual: bool = False  # whether it is a virtual one of ours
 
     @property
     def detections(self) -> list[Any]:
