@@ -114,6 +114,7 @@ class Board(Table):
     firmware_magic: str = ""  # the hexadecimal bytes that one begins with
     keeps: tuple[Region, ...] = Field(default=(), strict=False)  # whatever the firmware
     download: str  # how to bring it into its loader by hand
+    unseen: str = ""  # what brings it back where its firmware has taken it off USB
     restart: str  # how to restart it by hand
     source: str  # where its firmware is published
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edgewright import log
-from edgewright.boards import bundles, live, ports, rehearsal
+from edgewright.boards import bundles, live, monitor, ports, rehearsal
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.flash import Target, flash
 from edgewright.boards.virtual.board import plugged_in
+from edgewright.boards.virtual.button import LOOPBACK, Button
 from edgewright.boards.virtual.line import parse
 from edgewright.boards.virtual.telnet import Telnet
 from edgewright.build import Build
@@ -100,16 +101,15 @@ def watch(
 ) -> None:
     """Show what a board sees with the bundle that was flashed onto it: the one at `port`, or the virtual one, which sees `data`."""
     board, firmware = bundles.board_of(device), bundles.firmware_of(project, made, device)
-    title = f"{made.manifest['name']} on {device.title}"
     frames = live.count_of(count)
     if port != VIRTUAL:
         at = ports.find(board, port, device.title)
-        live.watch(board, at, firmware, title, made.labels, view=view, count=frames)
+        live.watch(board, at, firmware, device.title, made, view=view, count=frames)
         return
     virtually = walk()
     pictures = _pictures(virtually, data)
     with rehearsal.kept(virtually, firmware, pictures) as virtual, plugged_in(virtual) as at:
-        live.watch(board, at, firmware, title, made.labels, view=view, count=frames)
+        live.watch(board, at, firmware, device.title, made, view=view, count=frames)
 
 
 def _pictures(walk: Build, data: str) -> list[Path]:
@@ -136,7 +136,9 @@ def stand_up(walk: Build, data: str, fault: str, port: str) -> None:
         log.say("board", f"{walk.plan.device.title} with {firmware.title}: {at}", "bold")
         log.say("", f"make flash DEVICE={walk.plan.device.name} PORT={shown(Path(at)) if not port else at}", "dim")
         log.say("", "Ctrl-C unplugs it; its flash is kept", "dim")
-        with suppress(KeyboardInterrupt):  # which is how this ends
+        with suppress(KeyboardInterrupt), Button(virtual.reset) as button:  # the first is how this ends
+            key = "the key r, or " if button.has_key else ""
+            log.say("", f"RESET: {key}echo reset | nc {LOOPBACK} {button.port}", "dim")
             virtual.run()
 
 
@@ -162,8 +164,7 @@ def show(found: dict[str, Any], device: Device) -> None:
     log.say("board", f"✓ {name} ({version}) runs it as algorithm {found['algorithm']}", "green")
     where = "this machine's time" if found["virtual"] else "its own time"
     log.say("", f"{pre} + {infer:,} + {post} ms a frame (before, network, after; {where}), {count} found")
-    if found["estimate_ms"] and not found["virtual"]:
-        low, high = (f"{time:,.0f}" for time in found["estimate_ms"])
-        log.say("", f"estimated for the network: {low if low == high else f'{low} to {high}'} ms", "dim")
+    if estimate := monitor.Timing(found["virtual"], found["estimate_ms"]).estimate:
+        log.say("", f"estimated for the network on the board: {estimate}", "dim")
     if agreement := found["agreement"]:
         log.say("", f"{agreement['equal']} of {agreement['frames']} frames give what the proof says, number for number")

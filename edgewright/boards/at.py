@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from serial import SerialTimeoutException
 
 from edgewright.boards.dialects import Event, read_event
-from edgewright.boards.frames import EVENT, LOG, RESPONSE, Frames, Message
+from edgewright.boards.frames import EVENT, LOG, RESPONSE, TEXT, Frames, Message
 from edgewright.errors import BoardFailed
 
 EINVAL = 5
@@ -146,9 +146,9 @@ class Client:
             if message.name == "AT" and tag in str(message.data):
                 if question and name not in str(message.data):
                     return None
-                return Reply(message.code or EINVAL, None, (*log, str(message.data)))
+                return Reply(message.code or EINVAL, None, (*log, _text(message)))
             if message.type == LOG:
-                log.append(str(message.data))
+                log.append(_text(message))
             if not question:
                 _refuse_restart(message, f"during AT+{_short(command)}")
         return None
@@ -166,7 +166,7 @@ class Client:
             self._messages.extend(self._frames.feed(data))
         message = self._messages.popleft()
         if message.type == LOG:
-            self._said = str(message.data)
+            self._said = _text(message)
         return message
 
     def _write(self, data: bytes, command: str) -> None:
@@ -183,6 +183,11 @@ class Client:
 
 def _short(command: str) -> str:
     return command if len(command) <= 40 else f"{command[:24]}…"
+
+
+def _text(message: Message) -> str:
+    """Return what a log says, short enough for a message, and of letters only: JSON can name halves of them."""
+    return str(message.data)[:TEXT].encode(errors="replace").decode()
 
 
 def _refuse_restart(message: Message, when: str) -> None:

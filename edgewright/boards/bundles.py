@@ -45,6 +45,12 @@ class Bundle:
         """What was proved, or measured: a JSON file of the bundle by its role, if it has one."""
         return _document(self.folder, self.texts, BESIDE[role]) if BESIDE[role] in self.texts else None
 
+    @property
+    def estimate_ms(self) -> list[float] | None:
+        """From what to what the proof estimates the network's time on the board, ms, if it does."""
+        report = self.document(VERDICT) or {}
+        return (report.get("speed") or {}).get("milliseconds")
+
 
 def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: str = "") -> Bundle:
     """Return the bundle that is given by its folder, or the last one made for a device, of that name, for that firmware."""

@@ -9,14 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from edgewright.firmware import At, Firmware
 
-Box = tuple[int, int, int, int, int, int]  # centre x, y, width, height: pixels of the frame; score: percent; class
-Point = tuple[int, int, int, int]  # x, y: pixels of the frame; score: percent; number
+# What C prints with %d or %u; a larger number is no firmware's, and a line of it would fill the screen.
+Number = Annotated[int, Field(ge=-(1 << 31), lt=1 << 32)]
+Side = Annotated[int, Field(ge=0, lt=1 << 16)]  # of a frame, pixels
+Short = Annotated[str, Field(max_length=200)]  # a name, a version: the longest known has 32 letters
+
+_T = TypeVar("_T")
+# Nobody's decoder finds more: all anchors of 640 px are 8400.
+Many = Annotated[tuple[_T, ...], Field(max_length=10_000)]
+
+# Centre x, y, width, height: pixels of the frame; score: percent; class.
+Box = tuple[Number, Number, Number, Number, Number, Number]
+Point = tuple[Number, Number, Number, Number]  # x, y: pixels of the frame; score: percent; number
 # Why a firmware does not run a model.
 Failure = Literal["refused", "undecoded", "unsupported", "unloaded", "camera"]
 
@@ -25,25 +35,25 @@ Failure = Literal["refused", "undecoded", "unsupported", "unloaded", "camera"]
 class Version:
     """What AT+VER? answers."""
 
-    software: str
-    hardware: str
+    software: Short
+    hardware: Short
 
 
 @dataclass(frozen=True)
 class Model:
     """A model that the firmware has found: its id, and an address: in flash on 1.x, in memory on 2.x."""
 
-    id: int
-    address: int
+    id: Number
+    address: Number
 
 
 @dataclass(frozen=True)
 class Algorithm:
     """The decoder that the firmware has chosen, 0 for none, and its limits in percent, if it has any."""
 
-    type: int
-    tscore: int | None = None
-    tiou: int | None = None
+    type: Number
+    tscore: Number | None = None
+    tiou: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +61,11 @@ class Event:
     """What the board found in one frame: perf is ms of pre-processing, network, post-processing; image a JPEG in base64."""
 
     kind: Literal["boxes", "keypoints", "none"]
-    boxes: tuple[Box, ...] = ()
-    keypoints: tuple[tuple[Box, tuple[Point, ...]], ...] = ()
-    perf: tuple[int, int, int] = (0, 0, 0)
-    width: int = 0  # of the frame, pixels
-    height: int = 0
+    boxes: Many[Box] = ()
+    keypoints: Many[tuple[Box, Many[Point]]] = ()
+    perf: tuple[Number, Number, Number] = (0, 0, 0)
+    width: Side = 0
+    height: Side = 0
     image: str = ""
 
 
@@ -72,6 +82,7 @@ class Answers:
     algorithm: Algorithm
     events: tuple[Event, ...]  # a frame each
     info: bool  # whether the board keeps what the vendor's web tool shows
+    virtual: bool = False  # whether it is a virtual one of ours
 
     @property
     def detections(self) -> list[Any]:
@@ -174,15 +185,21 @@ def _fits(at: At, version: Version) -> bool:
 
 
 _VERSION: TypeAdapter[Version] = TypeAdapter(Version)
-_MODELS: TypeAdapter[tuple[Model, ...]] = TypeAdapter(tuple[Model, ...])
+_MODELS: TypeAdapter[tuple[Model, ...]] = TypeAdapter(Many[Model])
 _ALGORITHM: TypeAdapter[Algorithm] = TypeAdapter(Algorithm)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-_SIZE: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[int, int])
+_SIZE: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[Side, Side])
+_NAME: TypeAdapter[str] = TypeAdapter(Short)
 
 
 def read_version(data: Any) -> Version:
     """Read the answer to AT+VER?."""
     return _VERSION.validate_python(data)
+
+
+def read_name(data: Any) -> str:
+    """Read the answer to AT+ID? or AT+NAME?."""
+    return _NAME.validate_python(data)
 
 
 def read_models(data: Any) -> tuple[Model, ...]:

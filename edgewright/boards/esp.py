@@ -23,7 +23,7 @@ from esptool.logger import TemplateLogger, log  # type: ignore[import-untyped]
 from esptool.reset import ResetStrategy  # type: ignore[import-untyped]
 from esptool.util import FatalError, PrintOnce, flash_size_bytes  # type: ignore[import-untyped]
 
-from edgewright.boards.loader import Progress, Write, Written
+from edgewright.boards.loader import NoLoader, Progress, Write, Written
 from edgewright.boards.ports import open_port
 from edgewright.config import Board
 from edgewright.errors import BoardFailed
@@ -129,7 +129,7 @@ class _Session(TemplateLogger):  # type: ignore[misc]
             fact = "the connection ended" if "://" in self.port else "unplugged"
             return BoardFailed(self._state(fact), "plug it in, and make flash again")
         if not self.connected:
-            return BoardFailed(self._state(f"no loader answers on {self.port} ({_said(problem)})"), self.board.download)
+            return NoLoader(self._state(f"no loader answers on {self.port} ({_said(problem)})"), self.board.download)
         return BoardFailed(self._state(f"the chip's loader failed ({_said(problem)})"), AGAIN)
 
     def _attach(self, chip: Any) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgewright import log
-from edgewright.boards import questions
+from edgewright.boards import claims, questions
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.dialects import Answers
 from edgewright.boards.esp import EspLoader
 from edgewright.boards.live import conversation
-from edgewright.boards.loader import Loader, Write, Written
+from edgewright.boards.loader import Loader, NoLoader, Write, Written
 from edgewright.boards.menu import MenuLoader
 from edgewright.bundle import BOARD
 from edgewright.config import Board, shown
@@ -43,37 +43,51 @@ class Target:
 
 
 def flash(made: Bundle, target: Target, writes: Sequence[Write]) -> dict[str, Any]:
-    """Write, check, restart, ask; return what is also in the bundle's board.json. Whatever can be refused, was before."""
-    image = any(write.address == target.board.firmware_address for write in writes)
-    if not image:
-        _look_before(target)
-    written = _write(target, writes)
-    answers = _ask(made, target)
+    """Write, check, restart, ask; return what is also in the bundle's board.json. Whatever can be refused, was before.
+
+    Raises BoardFailed, DoesNotFit, and WrongInput where the port cannot be opened or another firmware answers.
+    """
+    with claims.claimed(target.port, "flash"):
+        image = any(write.address == target.board.firmware_address for write in writes)
+        seen = None if image else _look_before(target)
+        target = replace(target, virtual=target.virtual or bool(seen))
+        try:
+            written = _write(target, writes)
+        except NoLoader as problem:
+            if seen is not None:  # its firmware has answered
+                raise
+            raise NoLoader(
+                f"{problem}; this is probably no {target.title}", f"PORT= of one; or {problem.hint}"
+            ) from None
+        answers = _ask(made, target)
     found = {
         "schema": SCHEMA,
-        "virtual": target.virtual,
+        "virtual": target.virtual or answers.virtual,
         "model": made.manifest["model"]["sha256"],
         "firmware": target.firmware.name,
         "address": target.firmware.address,
         "written": asdict(written),
         **answers.as_json(),
         "agreement": _agreement(made, target, answers),
-        "estimate_ms": _estimate(made),
+        "estimate_ms": made.estimate_ms,
     }
     _require_agreement(found["agreement"])
     _save(made.folder / BOARD, found)
     return found
 
 
-def _look_before(target: Target) -> None:
-    """Ask a board that answers which firmware it has; one that does not may be in its loader, or have none."""
+def _look_before(target: Target) -> bool | None:
+    """Refuse another firmware than the bundle's; return whether the board is a virtual one, or None where no firmware answers."""
     try:
-        with conversation(target.port, target.board) as client:
+        with conversation(target.port, target.board, look_for=target.title) as client:
             version = questions.version_of(client, target.firmware, wait_boot=False)
+            virtual = questions.is_virtual(client)
     except questions.NoFirmware:
-        log.say("flash", "no firmware answers yet: the board may be in its loader, or have none", "yellow")
-        return
+        text = f"nothing answers at {target.port}: a board in its loader, one without firmware, or no {target.title} at all"
+        log.say("flash", text, "yellow")
+        return None
     questions.check_version(version, target.firmware, target.firmwares)
+    return virtual
 
 
 def _write(target: Target, writes: Sequence[Write]) -> Written:
@@ -153,12 +167,6 @@ def _require_agreement(agreement: Mapping[str, int] | None) -> None:
     if agreement and agreement["equal"] < agreement["frames"]:
         text = f"only {agreement['equal']} of {agreement['frames']} frames give what the proof says"
         raise BoardFailed(f"the virtual board runs the model, but {text}", "make deploy FORCE=1; then report it")
-
-
-def _estimate(made: Bundle) -> list[float] | None:
-    """Return from what to what the proof estimates the network's time, ms, if it does."""
-    report = made.document(VERDICT) or {}
-    return (report.get("speed") or {}).get("milliseconds")
 
 
 def _save(path: Path, found: Mapping[str, Any]) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 RESPONSE, EVENT, LOG = 0, 1, 2  # the types of frames
 # A frame of the largest image, 640 × 480, stays far below; what has no end at this length is none.
 FRAME_BYTES = 4 << 20
+CODES = range(-(1 << 31), 1 << 31)
+DEEPEST = 16  # tables and lists in each other: a result with keypoints has seven
+TEXT = 120  # letters of a line of text
 
 # `\r{"type": 0, "name": "ID?", …}\n`, 2.x without the blanks. Only a frame begins so: tables inside it have other keys.
 _HEAD = re.compile(rb'\{"type": ?(\d), ?"name": ?"([^"\r\n]{0,64})"')
@@ -70,10 +73,21 @@ def _message(kind: int, name: str, frame: bytes) -> Message:
         code = raw["code"]
     except (ValueError, KeyError, RecursionError):
         return Message(kind, name, None)
-    return Message(kind, name, code if type(code) is int else None, raw.get("data"))
+    if type(code) is not int or code not in CODES or _is_deep(raw):
+        return Message(kind, name, None)
+    return Message(kind, name, code, raw.get("data"))
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether it is nested deeper than anything that is meant: whoever writes or compares it would recurse as deep."""
+    layer = [value]
+    for _ in range(DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list))
+        layer = [child for children in inner for child in children]
+    return bool(layer)
 
 
 def _lines(noise: bytes) -> list[Message]:
     """Return the lines of text in what is no frame, those with nothing to read left out."""
     texts = (_UNPRINTABLE.sub(" ", line).strip() for line in noise.decode("ascii", "replace").splitlines())
-    return [Message(LOG, "", 0, text[:120]) for text in texts if text]
+    return [Message(LOG, "", 0, text[:TEXT]) for text in texts if text]

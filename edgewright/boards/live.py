@@ -7,23 +7,30 @@ from contextlib import contextmanager
 from itertools import islice
 
 from edgewright import log
-from edgewright.boards import dialects, monitor, questions
+from edgewright.boards import claims, dialects, monitor, probe, questions
 from edgewright.boards.at import Client
+from edgewright.boards.bundles import Bundle
+from edgewright.boards.monitor import Timing
 from edgewright.boards.ports import open_port
 from edgewright.boards.view import View
 from edgewright.config import Board
-from edgewright.errors import WrongInput
+from edgewright.errors import BoardFailed, WrongInput
 from edgewright.firmware import Firmware
 
 QUIET_S = 0.1  # of the port: one read
 FRAME_S = 60.0  # the slowest board takes seconds for one
 
 
-def watch(board: Board, port: str, firmware: Firmware, title: str, names: list[str], *, view: bool, count: int) -> None:
-    """Print what the board sees, `count` frames or (0) until Ctrl-C; with `view` on a local page as well."""
-    with conversation(port, board) as client:
-        version = questions.version_of(client, firmware, wait_boot=False)
+def watch(board: Board, port: str, firmware: Firmware, device: str, made: Bundle, *, view: bool, count: int) -> None:
+    """Print what the board of the title `device` sees, `count` frames or (0) until Ctrl-C; with `view` on a local page as well."""
+    with claims.claimed(port, "monitor"), conversation(port, board, look_for=device) as client:
+        try:
+            version = questions.version_of(client, firmware, wait_boot=False)
+        except questions.NoFirmware as problem:
+            text = f"{problem}: {port} has a board in its loader, one without firmware, or no {device} at all"
+            raise BoardFailed(text, problem.hint) from None
         dialect = dialects.detect(version)
+        timing = Timing(questions.is_virtual(client), made.estimate_ms)
         questions.invoke(client, dialect, firmware, -1, images=view)
         events = islice(client.events(FRAME_S), count or None)
 
@@ -31,17 +38,20 @@ def watch(board: Board, port: str, firmware: Firmware, title: str, names: list[s
             questions.stop(client, FRAME_S)
 
         if not view:
-            monitor.watch(events, names, close=stop)
+            monitor.watch(events, made.labels, timing, close=stop)
             return
-        with View(title, names) as page:
+        title = f"{made.manifest['name']} on {'a virtual ' if timing.virtual else ''}{device}"
+        with View(title, made.labels, timing) as page:
             log.say("view", f"{page.url}: open it in a browser", "bold")
-            monitor.watch(events, names, close=stop, show=page.publish)
+            monitor.watch(events, made.labels, timing, close=stop, show=page.publish)
 
 
 @contextmanager
-def conversation(port: str, board: Board) -> Iterator[Client]:
-    """Open a board's port to talk to its firmware."""
+def conversation(port: str, board: Board, *, look_for: str = "") -> Iterator[Client]:
+    """Open a board's port to talk to its firmware, if what is there can be the board of the title `look_for`."""
     with open_port(port, board.baud, timeout_s=QUIET_S) as opened:
+        if look_for:
+            probe.refuse_others(opened, port, look_for)
         yield Client(opened)
 
 

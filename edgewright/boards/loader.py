@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from edgewright.config import Board
+from edgewright.errors import BoardFailed
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what is being done
+
+
+class NoLoader(BoardFailed):
+    """No loader answers at the port: nothing was written, and it may be no such board."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,6 @@ class Loader(Protocol):
     def write(self, port: str, board: Board, writes: list[Write], progress: Progress) -> Written:
         """Bring the board at `port` (a device or pyserial URL) into its loader, make sure of its chip, write, check, restart it.
 
-        Raises BoardFailed (no answer, another chip, unplugged, a difference), or WrongInput where the port cannot be opened.
+        Raises BoardFailed (NoLoader, another chip, unplugged, a difference), or WrongInput where the port cannot be opened.
         However it ends, Ctrl-C included, the port is free afterwards, and the error says what state the board is in.
         """

@@ -17,7 +17,8 @@ from contextlib import suppress
 import serial
 import xmodem  # type: ignore[import-untyped]
 
-from edgewright.boards.loader import Progress, Write, Written
+from edgewright import log
+from edgewright.boards.loader import NoLoader, Progress, Write, Written
 from edgewright.boards.ports import open_port
 from edgewright.config import Board
 from edgewright.errors import BoardFailed
@@ -65,7 +66,7 @@ class MenuLoader:
             except OSError:
                 raise BoardFailed(session.state("unplugged"), "plug it in, and make flash again") from None
             except BoardFailed as problem:
-                raise BoardFailed(session.state(str(problem)), problem.hint) from None
+                raise type(problem)(session.state(str(problem)), problem.hint) from None
 
 
 class _Session:
@@ -115,9 +116,11 @@ class _Session:
         self.line.port.write(CAN * 3)  # in case that it cannot be reset, and still waits for somebody's file
         _reset(self.line.port)
         if not self.line.knock(b"1", MENU, KEY_S, ALONE_S):
+            # A line of its own: where nobody watches, a bar that stands still says nothing.
+            log.say("flash", f"{self.port} was not reset by its RTS: {self.board.download}", "bold")
             self.progress(0, self.total, self.board.download)
             if not self.line.knock(b"1", MENU, KEY_S, MENU_S - ALONE_S):
-                raise BoardFailed(f"no boot menu on {self.port} for {MENU_S:.0f} seconds", self.board.download)
+                raise NoLoader(f"no boot menu on {self.port} for {MENU_S:.0f} seconds", self.board.download)
         if not (self.line.knock(b"1", PROMPT, AGAIN_S, PROMPT_S) and self.line.knock(b"", READY, AGAIN_S, PROMPT_S)):
             raise BoardFailed(f"{self.port}: the boot menu came, but no XMODEM", self.board.restart)
 

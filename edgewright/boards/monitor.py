@@ -18,6 +18,25 @@ _WIDTH = 54  # letters that detections take, so that the times stand below each 
 
 
 @dataclass(frozen=True)
+class Timing:
+    """Whose time the results tell: the board's own or, of a virtual one, this machine's; ms that were estimated for the network."""
+
+    virtual: bool = False
+    estimate_ms: Sequence[float] | None = None
+
+    @property
+    def estimate(self) -> str:
+        """What was estimated, for reading: `67 ms` or `608 to 2,608 ms`; nothing where nothing was."""
+        if not self.estimate_ms:
+            return ""
+        low, high = (f"{time:,.0f}" for time in (min(self.estimate_ms), max(self.estimate_ms)))
+        return f"{low if low == high else f'{low} to {high}'} ms"
+
+
+OWN = Timing()
+
+
+@dataclass(frozen=True)
 class Frame:
     """An event, counted from 1, with what was found (best first) and the frames a second so far (0: not known yet)."""
 
@@ -30,6 +49,7 @@ class Frame:
 def watch(
     events: Iterable[Event],
     names: Sequence[str],
+    timing: Timing = OWN,
     *,
     close: Callable[[], None],
     show: Callable[[Frame], None] | None = None,
@@ -39,6 +59,10 @@ def watch(
 
     `names` are those of the classes; `show` gets each frame as well. What `events` or `close` raises goes on, after the summary.
     """
+    if timing.virtual:
+        log.say("monitor", "a virtual board: milliseconds and fps are this machine's", "yellow")
+    if timing.estimate:
+        log.say("", f"estimated for the network on the board: {timing.estimate}", "dim")
     tally = _Tally()
     try:
         try:
@@ -51,7 +75,7 @@ def watch(
             log.out.print()  # the terminal has written ^C
         close()
     finally:
-        log.say("monitor", tally.text())
+        log.say("monitor", tally.text() + (" of this machine's time" if timing.virtual and tally.frames else ""))
 
 
 class _Tally:

@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 import serial
 from serial.tools.list_ports import comports
 
+from edgewright.boards.virtual.terminal import is_abandoned
 from edgewright.config import Board
 from edgewright.errors import BoardFailed, WrongInput, nearest
 
 SCHEMES = ("rfc2217", "socket")
+LINKS = 8  # from one name to the next
 WRITE_S = 10.0  # a line that takes nothing for so long is dead
 GONE = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO)
 TAKEN = (errno.EBUSY, errno.EAGAIN)
@@ -41,14 +43,14 @@ def find(board: Board, typed: str, name: str, listed: Listed = comports) -> str:
     """
     ports = sorted(listed(), key=lambda port: str(port.device))
     if typed:
-        return _checked(typed, [port.device for port in ports])
-    boards = [port for port in ports if _usb(port) in board.usb]
+        return _checked(typed, board, ports)
+    boards = _boards(board, ports)
     if len(boards) == 1:
         return str(boards[0].device)
     if boards:
         raise WrongInput(f"{len(boards)} boards: {', '.join(map(_told, boards))}", f"PORT={boards[0].device}")
     there = f"there are: {', '.join(map(_told, ports))}" if ports else "nothing else is there either"
-    hint = f"a cable that carries data, PORT=/dev/…, or {board.download}"
+    hint = f"a cable that carries data, {f'PORT=/dev/…, or {board.unseen}' if board.unseen else 'or PORT=/dev/…'}"
     if _in_wsl() and not any(map(_usb, ports)):
         hint = ATTACH
     raise NoBoard(f"no {name} on USB ({', '.join(board.usb)}); {there}", hint)
@@ -75,13 +77,19 @@ def open_port(port: str, baud: int, *, timeout_s: float) -> serial.SerialBase:
         _fail_local(port, problem)
 
 
-def _checked(typed: str, there: list[str]) -> str:
+def _boards(board: Board, ports: Iterable[Any]) -> list[Any]:
+    return [port for port in ports if _usb(port) in board.usb]
+
+
+def _checked(typed: str, board: Board, ports: list[Any]) -> str:
     if "://" not in typed:
+        _refuse_abandoned(Path(typed))
         if Path(typed).exists():
             return typed
-        if _in_wsl() and not there:
-            raise WrongInput(f"PORT={typed}: no such port", ATTACH)
-        raise WrongInput(f"PORT={typed}: no such port", nearest(typed, there) if there else "plug the board in")
+        # A name that looks alike is another board's, or none's: only what is one of this kind is worth a hint.
+        boards = [str(port.device) for port in _boards(board, ports)]
+        hint = " or ".join(f"PORT={device}" for device in boards) or "plug the board in"
+        raise WrongInput(f"PORT={typed}: no such port", ATTACH if _in_wsl() and not ports else hint)
     url = urlsplit(typed)
     if url.scheme not in SCHEMES:
         raise WrongInput(f"PORT={typed}: unknown kind of port {url.scheme!r}", nearest(url.scheme, SCHEMES))
@@ -89,6 +97,16 @@ def _checked(typed: str, there: list[str]) -> str:
         if url.hostname and url.port:
             return typed
     raise WrongInput(f"PORT={typed}: which machine and which port?", f"PORT={url.scheme}://machine:4000")
+
+
+def _refuse_abandoned(path: Path) -> None:
+    """Refuse the name of a virtual board that was killed: the pty it leads to may be somebody else's terminal by now."""
+    for _ in range(LINKS):
+        if is_abandoned(path):
+            raise WrongInput(f"{path}: the virtual board that it led to was killed", "make board   starts it again")
+        if not path.is_symlink():
+            return
+        path = path.parent / path.readlink()
 
 
 def _fail_local(port: str, problem: Exception) -> NoReturn:
@@ -101,7 +119,8 @@ def _fail_local(port: str, problem: Exception) -> NoReturn:
     if code in TAKEN:
         who = _holder(port)
         said = f"{port} is in use" + (f" by {who[0]} (process {who[1]})" if who else "")
-        raise WrongInput(said, f"kill {who[1]}" if who else f"sudo fuser -v {port}") from None
+        hint = f"ps -fp {who[1]}   tells what it is; close the port there" if who else f"sudo fuser -v {port}"
+        raise WrongInput(said, hint) from None
     if code in (errno.ENOTTY, errno.EINVAL, errno.EISDIR):
         raise WrongInput(f"{port} is no serial port", "make flash without PORT= looks for the board") from None
     raise BoardFailed(f"{port} does not open: {problem}", "unplug the board, and plug it in again") from None

@@ -23,6 +23,7 @@ from edgewright.boards.at import (
 )
 from edgewright.boards.dialects import Algorithm, Dialect, Event, Model, Version
 from edgewright.boards.dialects import Answers as Answers
+from edgewright.boards.virtual.commands import VIRTUAL
 from edgewright.errors import BoardFailed, DoesNotFit, EdgewrightError, WrongInput
 from edgewright.firmware import Firmware
 
@@ -76,14 +77,15 @@ def interrogate(
     """
     version = version_of(client, firmware, wait_boot=wait_boot)
     fits = check_version(version, firmware, firmwares)
+    virtual = is_virtual(client)
     dialect = dialects.detect(version)
-    board, name = (_ask(client, command, _text) for command in ("ID?", "NAME?"))
+    board, name = (_ask(client, command, dialects.read_name) for command in ("ID?", "NAME?"))
     models = _ask(client, "MODELS?", dialects.read_models)
     model = _choose(client, dialect, firmware, models, address)
     algorithm, events = _run(client, dialect, firmware, expected_algorithm, frames, frame_timeout_s)
     stop(client, frame_timeout_s)
     told = info is not None and _tell(client, dialect, info)
-    return Answers(board, name, version, fits, models, model.id, algorithm, events, told)
+    return Answers(board, name, version, fits, models, model.id, algorithm, events, told, virtual)
 
 
 def version_of(client: Client, firmware: Firmware, *, wait_boot: bool = True) -> Version:
@@ -100,6 +102,18 @@ def version_of(client: Client, firmware: Firmware, *, wait_boot: bool = True) ->
     except NoAnswer as problem:
         raise NoFirmware(str(problem), problem.hint) from None
     return _ask(client, "VER?", dialects.read_version)
+
+
+def is_virtual(client: Client) -> bool:
+    """Ask whether the board is one of our own virtual ones, whatever port leads to it. Raises BoardFailed.
+
+    A firmware refuses the question as it refuses every command that it has not. Only one that answers neither of two rounds, and
+    no line loses bytes like that, is taken for a real one as well.
+    """
+    for _ in range(2):
+        with suppress(NoAnswer):
+            return client.ask(VIRTUAL, timeout_s=ANSWER_S).code == 0
+    return False
 
 
 def check_version(version: Version, firmware: Firmware, firmwares: Iterable[Firmware]) -> tuple[str, ...]:
@@ -216,12 +230,6 @@ def _read(command: str, reply: Reply, read: Callable[[Any], _T]) -> _T:
     except ValueError:
         said = json.dumps(reply.data if reply.data is not None else reply.log)[:80]
         raise BoardFailed(f"the board's answer to AT+{command} is none: {said} (code {reply.code})", RESTART) from None
-
-
-def _text(data: Any) -> str:
-    if not isinstance(data, str):
-        raise ValueError("no text")
-    return data
 
 
 def _refuse(reply: Reply, command: str, dialect: Dialect, firmware: Firmware, failure: dialects.Failure | None) -> None:

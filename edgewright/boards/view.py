@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import secrets
 import socket
 import sys
 import threading
@@ -18,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgewright.boards.monitor import Frame
+from edgewright.boards.monitor import OWN, Frame, Timing
 from edgewright.errors import EdgewrightError
+from edgewright.log import visible
 
 PAGE = Path(__file__).with_name("view.html")
 LOOPBACK = "127.0.0.1"
@@ -33,16 +35,20 @@ _BUFFER = 1 << 16  # bytes that the system may hold for a reader; with more, one
 class View:
     """A page with live results; used with `with`, an error that ends the block is what the page then says of the board.
 
-    `names` are those of the classes, `skeleton` pairs of keypoints; without it, 17 keypoints are joined as COCO's.
+    `names` are those of the classes, `skeleton` pairs of keypoints; without it, 17 keypoints are joined as COCO's. Who may read the
+    page is who has its address: another user of this machine can reach the port, and cannot guess the rest.
     """
 
-    def __init__(self, title: str, names: Sequence[str], skeleton: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, title: str, names: Sequence[str], timing: Timing = OWN, skeleton: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self._scores: deque[int] = deque(maxlen=HISTORY)
-        self._news = _News({"title": title, "names": list(names), "skeleton": list(skeleton)})
+        facts = {"title": visible(title), "names": list(map(visible, names)), "skeleton": list(skeleton)}
+        self._news = _News({**facts, "virtual": timing.virtual, "estimate": timing.estimate})
         self._server = _Server(self._news)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
-        self.url = f"http://{LOOPBACK}:{self._server.server_port}/"
+        self.url = f"http://{LOOPBACK}:{self._server.server_port}{self._server.folder}"
 
     def publish(self, frame: Frame) -> None:
         """Show a frame. A reader who is slow misses frames, and sees no old ones."""
@@ -62,7 +68,7 @@ class View:
 
     def close(self, why: str = "") -> None:
         """Tell the readers that it is over (`why`: what became of the board), and free the port."""
-        self._news.end({"state": "gone" if why else "ended", "why": why})
+        self._news.end({"state": "gone" if why else "ended", "why": visible(why)})
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -122,6 +128,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((LOOPBACK, 0), _Handler)
         self.news = news
         self.page = PAGE.read_bytes()
+        self.folder = f"/{secrets.token_urlsafe()}/"
         self.hosts = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
         self.policy = _policy(self.page)
 
@@ -139,10 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
         # A page elsewhere could have its own name lead here (DNS rebinding) and read along: such a request has that name.
         if self.headers.get_all("Host", []) not in [[host] for host in self.server.hosts]:
             self.send_error(HTTPStatus.FORBIDDEN)
-        elif self.path == "/":
+        elif not secrets.compare_digest(self.path[: len(self.server.folder)].encode(), self.server.folder.encode()):
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif self.path == self.server.folder:
             self._begin("text/html; charset=utf-8")
             self.wfile.write(self.server.page)
-        elif self.path == "/events":
+        elif self.path == f"{self.server.folder}events":
             self._begin("text/event-stream")
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             with closing(self.server.news.read()) as messages:

@@ -21,7 +21,7 @@ from edgewright.boards import bundles, live
 from edgewright.boards import view as module
 from edgewright.boards.dialects import Event, Point
 from edgewright.boards.flash import flash
-from edgewright.boards.monitor import Frame
+from edgewright.boards.monitor import OWN, Frame, Timing
 from edgewright.boards.view import View
 from edgewright.boards.virtual.network import CannotRun, Inference
 from edgewright.config import Device
@@ -120,14 +120,16 @@ def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Around]:
     server.server_close()
 
 
-def probed(around: Around, monkeypatch: pytest.MonkeyPatch, folder: Path, until: str = "Live") -> View:
+def probed(
+    around: Around, monkeypatch: pytest.MonkeyPatch, folder: Path, until: str = "Live", timing: Timing = OWN
+) -> View:
     text = module.PAGE.read_text(encoding="utf-8")
     assert text.count("<style>") == 1
     probe = PROBE.replace("UNTIL", until).replace("HERE", around.url)
     path = folder / "view.html"
     path.write_text(text.replace("<style>", probe + "<style>"), encoding="utf-8")
     monkeypatch.setattr(module, "PAGE", path)
-    return View("figures-pose on a board", ["person"])
+    return View("figures-pose on a board", ["person"], timing)
 
 
 def jpeg(width: int, height: int) -> str:
@@ -216,6 +218,28 @@ def test_a_skeleton_is_drawn_where_the_event_says(
     assert (brightness(seen["ground"]) < 100) == dark
 
 
+def test_a_virtual_boards_page_says_whose_time_it_is_and_what_is_estimated_for_the_board(
+    around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, (timing, words) in enumerate(
+        (
+            (Timing(True, (608.0, 2608.0)), ("Time on this machine, not on the board", "Rate here", "608 to 2,608 ms")),
+            (Timing(False, (67.4, 67.4)), ("Time on the board", "Rate", "67 ms")),
+            (OWN, ("Time on the board", "Rate")),
+        )
+    ):
+        (tmp_path / str(number)).mkdir()
+        with monkeypatch.context() as patch, probed(around, patch, tmp_path / str(number), timing=timing) as view:
+            view.publish(pose(240, 240))
+            around.look(tmp_path / str(number), view, 1100, 900)
+        seen = around.seen["text"]
+        for text in words:
+            assert text in seen, text
+        assert ("estimated" in seen) == bool(timing.estimate_ms)
+        assert ("Time on the board" in seen) != timing.virtual
+        assert around.seen["wide"] == []
+
+
 def test_a_page_tells_why_the_board_is_gone_and_keeps_the_last_frame(
     around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,12 +315,12 @@ def test_the_page_shows_what_a_virtual_board_sees(
     ):
         flash(made, target, bundles.writes_of(made, target.firmware, target.board, ""))
         posing.frames = 0
-        monkeypatch.setattr(live, "View", lambda title, names: page)
+        monkeypatch.setattr(live, "View", lambda title, names, timing: page)
         told: list[str] = []
 
         def watch() -> None:
             try:
-                live.watch(target.board, target.port, target.firmware, "", ["person"], view=True, count=0)
+                live.watch(target.board, target.port, target.firmware, target.title, made, view=True, count=0)
             except BoardFailed as problem:
                 told.append(str(problem))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from edgewright.boards import bundles
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.flash import Target
 from edgewright.boards.virtual.board import VirtualBoard, plugged_in
-from edgewright.boards.virtual.line import Faults
+from edgewright.boards.virtual.line import Faults, Transport
 from edgewright.boards.virtual.network import CannotLoad, Inference, Interpreter
 from edgewright.boards.virtual.terminal import Terminal
+from edgewright.boards.virtual.wiring import Wiring
 from edgewright.config import Device, load_project
 
 PROJECT = load_project(Path(__file__).resolve().parents[2])
@@ -73,12 +74,19 @@ def model_of(size: int, *, refused: bool = False) -> bytes:
 
 @contextmanager
 def standing(
-    device: Device, folder: Path, toy: Interpreter, faults: Faults | None = None, firmware: str = ""
+    device: Device,
+    folder: Path,
+    toy: Interpreter,
+    faults: Faults | None = None,
+    firmware: str = "",
+    connect: Callable[[Wiring], Transport] | None = None,
 ) -> Iterator[tuple[VirtualBoard, Target]]:
     """Plug a virtual board in, as a target for the firmware that the device is expected to have."""
     board = bundles.board_of(device)
     runs = PROJECT.firmwares[firmware or device.firmware]
-    virtual = VirtualBoard(board, runs, folder, toy, partial(Terminal, folder / "port"), faults=faults or Faults())
+    virtual = VirtualBoard(
+        board, runs, folder, toy, connect or partial(Terminal, folder / "port"), faults=faults or Faults()
+    )
     known = [other for other in PROJECT.firmwares.values() if other.device == device.name and other.at]
     expected = PROJECT.firmwares[device.firmware]
     assert expected.at

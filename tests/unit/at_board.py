@@ -43,6 +43,7 @@ RESULT = {"count": 1, "perf": [8, 62, 1], "keypoints": [[PERSON, POINTS]], "reso
 BOOTED = frame(0, "INIT@STAT?", 0, {"boot_count": 3, "is_ready": 1})
 
 FIRST: Mapping[str, Answer] = {
+    "EDGEWRIGHT?": lambda name: frame(2, "AT", 5, f"Unknown command: AT+{name}"),
     "STAT?": says({"boot_count": 3, "is_ready": 1}),
     "VER?": says({"at_api": "v0", "software": "v2024.02.01", "hardware": "1"}),
     "ID?": says("1a2b3c4d"),
@@ -62,6 +63,7 @@ STARTED_2 = {
 }
 
 SECOND: Mapping[str, Answer] = {
+    "EDGEWRIGHT?": lambda name: frame(1, "AT", 5, f"Uknown command: {name}", compact=True),
     "STAT?": says({"boot_count": 3, "is_ready": 1}, compact=True),
     "VER?": says({"at_api": "v0", "software": "2024.11.25", "hardware": "XIAO(ESP32S3)"}, compact=True),
     "ID?": says("1a2b3c4d", compact=True),

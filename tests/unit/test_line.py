@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,12 +12,17 @@ from pathlib import Path
 import pytest
 import serial
 
+from edgewright.boards import ports
 from edgewright.boards.virtual.line import Faults, Line, parse
 from edgewright.boards.virtual.telnet import Telnet
-from edgewright.boards.virtual.terminal import Terminal
+from edgewright.boards.virtual.terminal import Terminal, is_abandoned
 from edgewright.boards.virtual.wire import Memory, Reset, Unplugged
 from edgewright.boards.virtual.wiring import Adapter, UsbJtag
+from edgewright.config import load_project
 from edgewright.errors import WrongInput
+from tests.conftest import ROOT
+
+BOARD = next(device.board for device in load_project(ROOT).devices.values() if device.board)
 
 
 class Given:
@@ -178,6 +185,47 @@ def test_a_pulled_cable_is_an_error_for_the_client_and_the_name_comes_back(tmp_p
     with serial.Serial(terminal.port) as client:
         client.write(b"y")
         assert terminal.receive(1) == b"y"
+
+
+def test_the_name_of_a_board_that_was_killed_is_told_from_one_that_lives(tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    terminal = Terminal(link, UsbJtag())
+    (tmp_path / "mine").symlink_to(link)
+    assert not is_abandoned(link)
+    target = link.readlink()
+    terminal.unplug()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+    terminal.plug()
+    assert not is_abandoned(link)
+    terminal.unplug()
+    # What SIGKILL leaves: the name, and a lock that the kernel has let go of.
+    link.symlink_to(target)
+    (tmp_path / ".port.held").touch()
+    assert is_abandoned(link)
+    for name in ("port", "mine"):
+        with pytest.raises(WrongInput, match="the virtual board that it led to was killed"):
+            ports.find(BOARD, str(tmp_path / name), "Toy", list)
+    # The next board takes the name over.
+    again = Terminal(link, UsbJtag())
+    assert not is_abandoned(link)
+    assert ports.find(BOARD, str(tmp_path / "mine"), "Toy", list)
+    again.unplug()
+
+
+def test_a_board_that_is_killed_leaves_a_name_that_is_known_to_be_nobodys(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from edgewright.boards.virtual.terminal import Terminal\n"
+        "from edgewright.boards.virtual.wiring import UsbJtag\n"
+        "terminal = Terminal(Path(sys.argv[1]), UsbJtag()); print('stands', flush=True); time.sleep(60)"
+    )
+    link = tmp_path / "port"
+    with subprocess.Popen([sys.executable, "-c", script, str(link)], cwd=ROOT, stdout=subprocess.PIPE) as board:
+        assert board.stdout
+        assert board.stdout.readline() == b"stands\n"
+        assert not is_abandoned(link)
+        board.kill()
+    assert link.is_symlink()
+    assert is_abandoned(link)
 
 
 def test_over_tcp_the_control_lines_choose_the_loader() -> None:

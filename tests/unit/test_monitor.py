@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from edgewright.boards.dialects import Event
-from edgewright.boards.monitor import Frame, watch
+from edgewright.boards.monitor import OWN, Frame, Timing, watch
 from edgewright.errors import BoardFailed
 
 PERSON = (118, 131, 180, 87, 94, 0)
@@ -32,8 +32,10 @@ class Board:
     def stop(self) -> None:
         self.stopped += 1
 
-    def watch(self, names: Iterable[str] = ("person",), show: Callable[[Frame], None] | None = None) -> None:
-        watch(self, list(names), close=self.stop, show=show, clock=lambda: self.now)
+    def watch(
+        self, names: Iterable[str] = ("person",), show: Callable[[Frame], None] | None = None, timing: Timing = OWN
+    ) -> None:
+        watch(self, list(names), timing, close=self.stop, show=show, clock=lambda: self.now)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -118,3 +120,32 @@ def test_a_rate_below_one_keeps_two_digits(capsys: pytest.CaptureFixture[str]) -
     board = Board(POSE, POSE)
     board.watch(show=lambda frame: setattr(board, "now", board.now + 6.929))
     assert lines(capsys)[1].endswith("   0.14 fps")
+
+
+def test_the_time_of_a_virtual_board_is_said_to_be_this_machines_beside_the_estimate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Board(POSE, POSE).watch(timing=Timing(True, (608.4, 2608.0)))
+    said = lines(capsys)
+    assert said[:2] == [
+        "monitor  a virtual board: milliseconds and fps are this machine's",
+        "         estimated for the network on the board: 608 to 2,608 ms",
+    ]
+    assert said[-1].endswith("on average 8 + 62 + 1 ms 14.1 fps of this machine's time")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"), [(None, ""), ((), ""), ((67.4, 67.4), "67 ms"), ((2608.0, 608.0), "608 to 2,608 ms")]
+)
+def test_an_estimate_is_a_time_or_a_span(estimate: tuple[float, ...] | None, text: str) -> None:
+    assert Timing(False, estimate).estimate == text
+
+
+def test_a_real_boards_time_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Board(POSE).watch(timing=Timing(False, None))
+    assert "machine" not in "".join(lines(capsys))
+
+
+def test_a_class_name_that_would_move_the_cursor_is_shown_as_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    Board(POSE).watch(["\x1b[2Jper\u202eson"])
+    assert "\\x1b[2Jper\\u202eson 0.94" in lines(capsys)[0]

@@ -20,7 +20,7 @@ from edgewright.errors import BoardFailed, EdgewrightError, WrongInput
 
 PROJECT = load_project(Path(__file__).resolve().parents[2])
 BOARD = next(device.board for device in PROJECT.devices.values() if device.board).model_copy(
-    update={"usb": ("303a:1001", "303a:1002"), "download": "hold BOOT while you plug it in"}
+    update={"usb": ("303a:1001", "303a:1002"), "unseen": "hold BOOT while you plug it in"}
 )
 
 
@@ -106,7 +106,7 @@ def test_a_port_that_was_typed_is_taken_without_a_look_at_usb(terminal: str) -> 
 @pytest.mark.parametrize(
     ("typed", "fact", "hint"),
     [
-        ("/dev/ttyACM9", "PORT=/dev/ttyACM9: no such port", "perhaps you meant '/dev/ttyACM0'"),
+        ("/dev/ttyACM9", "PORT=/dev/ttyACM9: no such port", "PORT=/dev/ttyACM0"),
         (
             "rfc2271://lab:4000",
             "PORT=rfc2271://lab:4000: unknown kind of port 'rfc2271'",
@@ -134,7 +134,7 @@ def test_an_open_port_is_ours_alone_and_waits_for_nothing_for_ever(terminal: str
         fact, hint = told(problem)
         assert fact.startswith(f"{terminal} is in use by py")
         assert fact.endswith(f"(process {os.getpid()})")
-        assert hint == f"kill {os.getpid()}"
+        assert hint == f"ps -fp {os.getpid()}   tells what it is; close the port there"
     ports.open_port(terminal, 115200, timeout_s=1).close()
 
 

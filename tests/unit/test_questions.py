@@ -58,7 +58,7 @@ def first(**changed: Any) -> FakePort:
 def test_a_board_of_1_x_is_asked_in_its_own_dialect_and_runs_the_model() -> None:
     port = first()
     answers = ask(port)
-    assert port.asked == ["STAT?", "VER?", "ID?", "NAME?", "MODELS?", "MODEL=1", "INVOKE=1,0,1", "BREAK"]
+    assert port.asked == ["STAT?", "VER?", "EDGEWRIGHT?", "ID?", "NAME?", "MODELS?", "MODEL=1", "INVOKE=1,0,1", "BREAK"]
     found = answers.as_json()
     assert json.loads(json.dumps(found)) == found  # plain lists all the way down: they are compared with the proof's
     assert found["detections"] == [RESULT["keypoints"]] == answers.detections
@@ -73,10 +73,24 @@ def test_a_board_of_1_x_is_asked_in_its_own_dialect_and_runs_the_model() -> None
 def test_a_board_of_2_x_is_asked_in_its_own_dialect_and_runs_the_model() -> None:
     port = FakePort(SECOND)
     answers = ask(port, firmware=TWO, expected_algorithm=8)
-    assert port.asked == ["STAT?", "VER?", "ID?", "NAME?", "MODELS?", "MODEL=1", "INVOKE=1,1", "BREAK"]
+    assert port.asked == ["STAT?", "VER?", "EDGEWRIGHT?", "ID?", "NAME?", "MODELS?", "MODEL=1", "INVOKE=1,1", "BREAK"]
     assert (answers.algorithm.type, answers.algorithm.tscore) == (8, 25)
     assert answers.detections == [RESULT_2["boxes"]]
     assert answers.firmwares == ("esp32s3-sscma-2.x",)
+
+
+def test_only_a_board_that_says_so_is_a_virtual_one() -> None:
+    assert not ask(first()).virtual
+    assert not ask(FakePort(SECOND), firmware=TWO, expected_algorithm=8).virtual
+    assert ask(first(**{"EDGEWRIGHT?": says({"virtual": True})})).virtual
+    # A line that loses the answer once has the next one.
+    assert ask(first(**{"EDGEWRIGHT?": [b"", b"", says({"virtual": True})]})).virtual
+
+
+def test_a_firmware_that_does_not_even_refuse_what_it_does_not_know_is_a_real_one() -> None:
+    port = first(**{"EDGEWRIGHT?": b""})
+    assert not ask(port).virtual
+    assert port.asked.count("EDGEWRIGHT?") == 6
 
 
 def test_the_model_that_was_written_is_the_one_that_is_asked_for() -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edgewright.boards.dialects import Event
-from edgewright.boards.monitor import Frame
+from edgewright.boards.monitor import Frame, Timing
 from edgewright.boards.view import PAGE, View
 from edgewright.errors import BoardFailed
 
@@ -45,9 +45,9 @@ def address(view: View) -> tuple[str, int]:
     return parts.hostname, parts.port
 
 
-def get(view: View, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+def get(view: View, path: str = "", method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     with closing(http.client.HTTPConnection(*address(view), timeout=WAIT_S)) as connection:
-        connection.request(method, path, headers=headers)
+        connection.request(method, path if path.startswith("/") else urlsplit(view.url).path + path, headers=headers)
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
 
@@ -61,7 +61,9 @@ class Reader:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(WAIT_S)
         self.socket.connect(address(view))
-        self.socket.sendall(f"GET /events HTTP/1.1\r\nHost: {urlsplit(view.url).netloc}\r\n\r\n".encode())
+        self.socket.sendall(
+            f"GET {urlsplit(view.url).path}events HTTP/1.1\r\nHost: {urlsplit(view.url).netloc}\r\n\r\n".encode()
+        )
         self.file = self.socket.makefile("rb")
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -95,14 +97,14 @@ def test_the_policy_lets_the_pages_own_script_and_style_run_and_no_other(view: V
 
 
 def test_every_answer_has_the_headers_that_keep_others_out(view: View) -> None:
-    for path in ("/", "/nowhere"):
+    for path in ("", "/nowhere"):
         _, headers, _ = get(view, path)
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert "Content-Security-Policy" in headers
 
 
-@pytest.mark.parametrize("path", ["/", "/events"])
+@pytest.mark.parametrize("path", ["", "events"])
 @pytest.mark.parametrize(
     "host", ["example.org", "example.org:{port}", "127.0.0.1", "127.0.0.1:1", "127.0.0.1:{port}0", ""]
 )
@@ -121,9 +123,37 @@ def test_nothing_but_get_is_answered(view: View, method: str) -> None:
     assert get(view, method=method)[0] == 501
 
 
-@pytest.mark.parametrize("path", ["/view.html", "/../errors.py", "/events/", "/?"])
+@pytest.mark.parametrize("path", ["view.html", "../errors.py", "events/", "?"])
 def test_there_are_no_other_pages(view: View, path: str) -> None:
     assert get(view, path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/../", "//", "/{wrong}/", "/{wrong}/events"])
+def test_another_user_of_this_machine_who_does_not_know_the_address_sees_nothing(view: View, path: str) -> None:
+    view.publish(frame(1))
+    right = urlsplit(view.url).path.strip("/")
+    assert len(right) >= 43, "256 bits"
+    status, _, content = get(view, path.format(wrong=right[:-1] + ("A" if right[-1] != "A" else "B")))
+    assert status == 404
+    assert b"person" not in content
+    with View("another", []) as other:
+        assert urlsplit(other.url).path != urlsplit(view.url).path
+
+
+def test_text_that_would_turn_or_hide_other_text_is_shown_as_what_it_is() -> None:
+    with View("a\x1b[31m model", ["per\u202eson", "<b>bold</b>"]) as view:
+        events = Reader(view).events()
+        facts = next(events)
+        next(events)
+        view.close("unplugged\x07 while it sent \u2066results")
+        assert (facts["title"], facts["names"]) == ("a\\x1b[31m model", ["per\\u202eson", "<b>bold</b>"])
+        assert next(events)["why"] == "unplugged\\x07 while it sent \\u2066results"
+
+
+def test_a_page_knows_whose_time_it_shows() -> None:
+    with View("a model", [], Timing(True, (608.0, 2608.0))) as view:
+        facts = next(Reader(view).events())
+    assert (facts["virtual"], facts["estimate"]) == (True, "608 to 2,608 ms")
 
 
 def test_only_this_machine_is_listened_to(view: View) -> None:
@@ -132,7 +162,13 @@ def test_only_this_machine_is_listened_to(view: View) -> None:
 
 def test_a_reader_gets_the_facts_what_is_there_and_what_comes(view: View) -> None:
     events = Reader(view).events()
-    assert next(events) == {"title": "a model on a board", "names": ["person"], "skeleton": []}
+    assert next(events) == {
+        "title": "a model on a board",
+        "names": ["person"],
+        "skeleton": [],
+        "virtual": False,
+        "estimate": "",
+    }
     assert next(events) == {"state": "waiting"}
     view.publish(frame(1, image="abc="))
     message = next(events)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgewright.boards.virtual.commands import Lines, parse
-from edgewright.boards.virtual.dialect import LOG, Dialect, Send, framed
+from edgewright.boards.virtual.commands import VIRTUAL, Lines, parse
+from edgewright.boards.virtual.dialect import LOG, RESPONSE, Dialect, Send, framed
 from edgewright.boards.virtual.dialect_1 import Dialect1
 from edgewright.boards.virtual.dialect_2 import Dialect2
 from edgewright.boards.virtual.network import CannotRun, Interpreter
 from edgewright.boards.virtual.settings import Settings
-from edgewright.boards.virtual.state import EIO, State, Task
+from edgewright.boards.virtual.state import EIO, OK, State, Task
 from edgewright.boards.virtual.wire import Memory, Reset, Wire
 from edgewright.firmware import Firmware
 
@@ -59,13 +59,16 @@ class Application:
                 wire.unread(lines.rest + data)
                 raise Reset(download=True)
             for line in lines.feed(data):
-                _obey(line, dialect)
+                _obey(line, dialect, send)
             if state.task:
                 _advance(state, state.task, dialect, send)
 
 
-def _obey(line: str, dialect: Dialect) -> None:
+def _obey(line: str, dialect: Dialect, send: Send) -> None:
     command = parse(line)
+    if command and command.command == VIRTUAL:
+        send(RESPONSE, command.name, OK, {"virtual": True})
+        return
     known = dialect.commands().get(command.command) if command else None
     if command is None or known is None:
         dialect.unknown(line, command.name if command else line.partition("=")[0].upper())

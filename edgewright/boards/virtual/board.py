@@ -115,6 +115,11 @@ class VirtualBoard:
         self._over = True
         self.line.pull()
 
+    def reset(self) -> None:
+        """Press its RESET, from another thread; a frame that is being computed comes to its end first."""
+        self.say("RESET is pressed")
+        self.line.reset()
+
     def _next(self, program: Program) -> Program:
         """Run a program to its end, and return what runs after it."""
         try:

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgewright.boards.virtual.wire import Unplugged
+from edgewright.boards.virtual.wire import Reset, Unplugged
 from edgewright.errors import WrongInput, nearest
 
 BITS = 10  # of a byte on the line: start, eight, stop
-SLICE_S = 0.1  # how soon a pulled line is noticed
+SLICE_S = 0.1  # how soon a pulled line, or a pressed button, is noticed
 
 
 class Transport(Protocol):
@@ -86,11 +86,12 @@ class Line:
         self._dice = random.Random(0)
         self._waiting = b""
         self._received = 0
-        self._pulled = False
+        self._pulled = self._pressed = False
         self._free = {"in": 0.0, "out": 0.0}  # when each direction is free again
 
     def read(self, timeout_s: float) -> bytes:
         """Return what has come, less what was lost on the way."""
+        self._look()
         if self._waiting:
             data, self._waiting = self._waiting, b""
             return data
@@ -120,11 +121,21 @@ class Line:
         """Unplug the line from another thread: the next read, or the one that waits, raises Unplugged."""
         self._pulled = True
 
+    def reset(self) -> None:
+        """Press the board's RESET from another thread: the next read, or the one that waits, raises Reset."""
+        self._pressed = True
+
+    def _look(self) -> None:
+        if self._pulled:
+            raise Unplugged
+        if self._pressed:
+            self._pressed, self._waiting = False, b""
+            raise Reset
+
     def _receive(self, timeout_s: float) -> bytes:
         until = time.monotonic() + timeout_s
         while True:
-            if self._pulled:
-                raise Unplugged
+            self._look()
             left = until - time.monotonic()
             data = self.transport.receive(max(min(left, SLICE_S), 0))
             if data or left <= SLICE_S:

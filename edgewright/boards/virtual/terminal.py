@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import struct
@@ -18,6 +19,30 @@ CHUNK = 1 << 16
 # inotify(7); a terminal's own end tells neither who opens it nor that it was closed and opened again at once.
 IN_CLOSE, IN_OPEN = 0x18, 0x20
 EVENT = struct.Struct("iIII")
+
+
+def _holder(link: Path) -> Path:
+    return link.with_name(f".{link.name}.held")
+
+
+def is_abandoned(link: Path) -> bool:
+    """Whether this is the name of a virtual board's pty, and the board is gone without having removed it.
+
+    A board holds a lock beside the name, and the kernel lets go of that whichever way its process ends.
+    """
+    if not link.is_symlink():
+        return False
+    try:
+        number = os.open(_holder(link), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # no name of ours
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return True
 
 
 class Openings:
@@ -53,6 +78,7 @@ class Terminal:
     def __init__(self, link: Path, wiring: Wiring) -> None:
         self.link, self.wiring = link, wiring
         self._master, self._clients = -1, 0
+        self._held = -1
         self._unread = False  # whether a client, maybe gone by now, may have left bytes
         self.plug()
 
@@ -70,6 +96,8 @@ class Terminal:
         os.close(slave)
         self._openings, self._clients = Openings(name), 0
         self.link.parent.mkdir(parents=True, exist_ok=True)
+        self._held = os.open(_holder(self.link), os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._held, fcntl.LOCK_SH)
         temporary = self.link.with_name(f".{self.link.name}.{os.getpid()}")
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(name)
@@ -81,6 +109,8 @@ class Terminal:
             self.link.unlink(missing_ok=True)
             os.close(self._master)
             self._openings.close()
+            _holder(self.link).unlink(missing_ok=True)
+            os.close(self._held)
             self._master = -1
 
     def receive(self, timeout_s: float) -> bytes:
