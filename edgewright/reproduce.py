@@ -10,12 +10,11 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright import digest, log, records
+from edgewright import digest, documents, log, records
 from edgewright.build import Build, open_volume
 from edgewright.cache import Store
 from edgewright.config import Project, shown
@@ -115,7 +114,7 @@ def _excuse(step: Step, one: Build, two: Build) -> str:
     varies, tolerance = step.stage.varies, one.plan.recipe.tolerance
     if varies is None or not step.parameters.get(varies.parameter) or not tolerance:
         return ""
-    found = [_measures(walk.volume / walk.done[step.stage.name].path(varies.measure)) for walk in (one, two)]
+    found = [_measures(walk, step, varies.measure) for walk in (one, two)]
     pairs = {name: (found[0].get(name), found[1].get(name)) for name in tolerance}
     near = [
         f"{name} {a:.4f}, {b:.4f}"
@@ -125,9 +124,9 @@ def _excuse(step: Step, one: Build, two: Build) -> str:
     return f"within tolerance: {'; '.join(near)}" if len(near) == len(pairs) else ""
 
 
-def _measures(path: Path) -> dict[str, float]:
-    raw: Mapping[str, Any] = json.loads(path.read_text())
-    return {name: float(value) for name, value in raw.items() if isinstance(value, int | float)}
+def _measures(walk: Build, step: Step, role: str) -> dict[str, float]:
+    found = documents.read(walk.volume, walk.done[step.stage.name], role, documents.Measures).root
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
 def _digests(plan: Plan, walks: tuple[Build, Build], rows: list[Row]) -> dict[str, Any]:
@@ -177,5 +176,4 @@ def _differences(project: Project, walk: Build, paths: tuple[Path, Path]) -> lis
         record: Record = execute(Work(walk.engine, environment, walk.volume, step, given), facts)
     except EdgewrightError as problem:
         return [f"what differs cannot be said: {problem}"]
-    summary: list[str] = json.loads((walk.volume / record.path(DIFFERENCE)).read_text())["summary"]
-    return summary
+    return documents.read(walk.volume, record, DIFFERENCE, documents.Difference).summary

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import webbrowser
 from pathlib import Path
-from typing import Any
 
-from edgewright import log
+from edgewright import documents, log
 from edgewright.build import Build
 from edgewright.config import shown
 from edgewright.errors import DoesNotFit, OutputMissing, WrongInput
@@ -23,27 +21,27 @@ def require(walk: Build) -> None:
     if not found:
         return  # a pipeline without a verdict
     name, record = found[-1]
-    report: dict[str, Any] = json.loads((walk.volume / record.path(VERDICT)).read_text())
-    verdict = report["verdict"]
-    fails = verdict["state"] == FAILS
-    log.say(name, f"{'✗' if fails else '✓'} {verdict['summary']}", "red" if fails else "green")
+    report = documents.read(walk.volume, record, VERDICT, documents.Report)
+    verdict = report.verdict
+    fails = verdict.state == FAILS
+    log.say(name, f"{'✗' if fails else '✓'} {verdict.summary}", "red" if fails else "green")
     # A single violation is the summary, and the error below: three times would be too often.
-    violations = verdict["violations"] if len(verdict["violations"]) > 1 else []
-    for mark, style, lines in (("✗", "red", violations), ("!", "yellow", verdict["warnings"])):
+    violations = verdict.violations if len(verdict.violations) > 1 else []
+    for mark, style, lines in (("✗", "red", violations), ("!", "yellow", verdict.warnings)):
         for line in lines:
-            log.say("", f"{mark} {line['text']}", style)
-            if line["hint"]:
-                log.say("", f"  hint: {line['hint']}", "dim")
-    for line in (*verdict["lines"], *verdict["partial"], *verdict["notes"]):
-        log.say("", line)
+            log.say("", f"{mark} {line.text}", style)
+            if line.hint:
+                log.say("", f"  hint: {line.hint}", "dim")
+    for text in (*verdict.lines, *verdict.partial, *verdict.notes):
+        log.say("", text)
     page = shown(walk.volume / record.path(PAGE))
     log.say("", f"report: {page}", "dim")
     if fails:
-        count = len(verdict["violations"])
-        first, name = verdict["violations"][0], report["model"]["name"]
+        first = verdict.violations[0] if len(verdict.violations) == 1 else None
+        what = first.text if first else f"{len(verdict.violations)} violations"
         raise DoesNotFit(
-            f"{name} does not run on {walk.plan.device.name}: {first['text'] if count == 1 else f'{count} violations'}",
-            first["hint"] if count == 1 else f"see {page}",
+            f"{report.model.name} does not run on {walk.plan.device.name}: {what}",
+            first.hint if first else f"see {page}",
         )
 
 
