@@ -100,7 +100,7 @@ def open_envelope(line: bytes) -> Envelope:
     try:
         envelope = Envelope.from_dict(json.loads(line))
         good = _line(envelope) == line and len(envelope.signatures) == 1 and envelope.payload_type == PAYLOAD
-    except (KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         good = False
     if not good:
         raise ValueError("not an envelope as Edgewright writes them")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, note
+from hypothesis import given
 from hypothesis import strategies as st
 from tampering import files_of, only, place, restate, sum_again
 from test_check_signed import answered
@@ -29,6 +29,7 @@ __all__ = ["place"]
 LIMIT_S = 30  # a check takes some 10 ms; an empty machine is not promised
 UNSIGNED = "board.json"
 ENVELOPES = "release.intoto.jsonl"
+DOCUMENTS = ["manifest.json", "manifest.json", "report.json", "bom.cdx.json", "board.json"]
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Damage = Callable[[Path, Draw], None]
@@ -271,25 +272,33 @@ def checked(folder: Path, key: Path | None) -> check.Checked | None:
 NUMBER = itertools.count()
 
 
+@contextmanager
+def copied(place: Path, tmp_path: Path) -> Iterator[Path]:
+    """Give a copy of the signed release, with a file beside it that is none of its business."""
+    root = tmp_path / str(next(NUMBER))
+    folder = Path(shutil.copytree(only(place / "one"), root / "release"))
+    (root / "outside").write_text("1234TFL3x")
+    try:
+        yield folder
+    finally:
+        files.remove(root)
+
+
 @pytest.mark.parametrize("with_key", [True, False])
 @given(st.data())
 def test_a_release_with_anything_done_to_it_is_refused_or_unchanged(
     place: Path, tmp_path: Path, with_key: bool, data: st.DataObject
 ) -> None:
-    original = only(place / "one")
-    root = tmp_path / str(next(NUMBER))
-    folder = Path(shutil.copytree(original, root / "release"))
-    (root / "outside").write_text("1234TFL3x")
-    damages = data.draw(st.lists(st.sampled_from(DAMAGES), min_size=1, max_size=3))
-    for damage in damages:
-        damage(folder, data.draw)
-    again = data.draw(st.sampled_from([None, sum_again, restate]))
-    if again:
-        write_again(folder, again)
-    found = checked(folder, place / "release.pub" if with_key else None)
-    note(str(found))
-    if found is not None:
-        now, then = files_of(folder), files_of(original)
+    with copied(place, tmp_path) as folder:
+        for damage in data.draw(st.lists(st.sampled_from(DAMAGES), min_size=1, max_size=3)):
+            damage(folder, data.draw)
+        again = data.draw(st.sampled_from([None, sum_again, restate]))
+        if again:
+            write_again(folder, again)
+        found = checked(folder, place / "release.pub" if with_key else None)
+        if found is None:
+            return
+        now, then = files_of(folder), files_of(only(place / "one"))
         beside = {UNSIGNED} if with_key else {UNSIGNED, ENVELOPES}
         assert (UNSIGNED in now) == any(UNSIGNED in line for line in found.open)
         assert with_key == any("signed" in line for line in found.holds)
@@ -299,4 +308,21 @@ def test_a_release_with_anything_done_to_it_is_refused_or_unchanged(
                 n: c for n, c in then.items() if n not in beside
             }
         assert not any(path.lstat().st_mode & 0o7002 for path in [folder, *folder.rglob("*")])
-    files.remove(root)
+        assert (folder.parent / "outside").stat().st_nlink == 1
+
+
+@given(st.data())
+def test_documents_that_say_anything_and_agree_with_each_other_are_refused_or_called_unsigned(
+    place: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    with copied(place, tmp_path) as folder:
+        answered(folder)
+        for name in data.draw(st.lists(st.sampled_from(DOCUMENTS), min_size=1, max_size=3)):
+            value = json.loads((folder / name).read_text())
+            (folder / name).write_text(json.dumps(changed(value, data.draw)))
+        if data.draw(st.booleans()):
+            (folder / ENVELOPES).unlink()
+        write_again(folder, data.draw(st.sampled_from([restate, restate, restate, sum_again])))
+        if found := checked(folder, None):
+            assert any("not signed: nobody" in line or "not verified" in line for line in found.open)
+            assert not any("signed" in line for line in found.holds)

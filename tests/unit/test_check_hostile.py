@@ -198,6 +198,15 @@ def test_a_bill_that_takes_hours_to_validate_is_refused_at_once(folder: Path) ->
         assert f"bom.cdx.json: {told}" in found(folder)
 
 
+def test_a_number_that_no_float_holds_is_refused_without_a_traceback(folder: Path) -> None:
+    path = folder / "report.json"
+    report = json.loads(path.read_text())
+    report["accuracy"]["gates"] = [{"name": "g", "limit": 10**400, "passes": None, "reason": ""}]
+    path.write_text(json.dumps(report))
+    restate(folder)
+    assert "not a release of Edgewright's: OverflowError" in found(folder)
+
+
 def test_a_manifest_of_more_steps_than_files_is_refused_at_once(folder: Path) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
