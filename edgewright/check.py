@@ -15,6 +15,7 @@ from edgewright import board_report, bundle, chain, signature, sums
 from edgewright.bundle import BOARD, SUMS
 from edgewright.errors import HashDiffers, WrongInput
 from edgewright.foreign import Foreign
+from edgewright.log import CONTINUED
 from edgewright.sums import ENVELOPES, Contents
 from edgewright.text import visible
 
@@ -52,7 +53,7 @@ def inspect(folder: Path, key: Key | None) -> Checked:
 def _read(folder: Path) -> Contents:
     try:
         return sums.read(folder, _most_bytes)
-    except (Foreign, OSError) as problem:
+    except Foreign as problem:
         raise HashDiffers(_line(f"RELEASE={folder}: {problem}"), AGAIN) from None
 
 
@@ -92,7 +93,7 @@ def _refuse(findings: Iterable[str], hint: str = AGAIN) -> None:
     lines = [_line(finding) for finding in findings]
     if lines:
         more = [f"… and {len(lines) - FINDINGS_SHOWN} more"] if len(lines) > FINDINGS_SHOWN else []
-        raise HashDiffers("\n       ".join([*lines[:FINDINGS_SHOWN], *more]), hint)
+        raise HashDiffers(CONTINUED.join([*lines[:FINDINGS_SHOWN], *more]), hint)
 
 
 def _line(text: str) -> str:

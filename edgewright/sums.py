@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgewright import bundle, digest, foreign
 from edgewright.bundle import BOARD, SUMS
-from edgewright.foreign import Limits, Tree
+from edgewright.foreign import Foreign, Limits, Tree
 
 ENVELOPES = "release.intoto.jsonl"
 # In no list of sums: one is the list, one was made last, one came later, from a board.
@@ -31,11 +31,14 @@ class Contents:
 def read(folder: Path, most_bytes: Callable[[str], int]) -> Contents:
     """Read a bundle; `most_bytes` says for a file's name how much of it may be kept, and 0 where only its sha256 is wanted.
 
-    Raises Foreign for what is no plain file or folder, larger than it may be, or swapped while it was read.
+    Raises Foreign for what is no plain file or folder, larger than it may be, swapped while it was read, or not to be read.
     """
-    tree = foreign.look(folder.resolve(), LIMITS)
-    texts = {name: tree.read(name, most) for name in tree.files if (most := _most_bytes(name, most_bytes))}
-    sums = {name: digest.of_bytes(texts[name]) if name in texts else tree.sha256(name) for name in tree.files}
+    try:
+        tree = foreign.look(folder.resolve(), LIMITS)
+        texts = {name: tree.read(name, most) for name in tree.files if (most := _most_bytes(name, most_bytes))}
+        sums = {name: digest.of_bytes(texts[name]) if name in texts else tree.sha256(name) for name in tree.files}
+    except OSError as problem:
+        raise Foreign(str(problem.filename or folder), (problem.strerror or "cannot be read").lower()) from None
     return Contents(tree, sums, texts)
 
 

@@ -83,7 +83,7 @@ def open_bundle(folder: Path) -> Bundle:
     try:
         contents = sums.read(folder, lambda name: READ_BYTES if name in READ else 0)
         lines = list(sums.differences(contents))
-    except (Foreign, OSError) as problem:
+    except Foreign as problem:
         lines = [str(problem)]
     if lines:
         raise HashDiffers(f"{shown(folder)}: {lines[0]}", "make deploy writes it again; a release: get it again")

@@ -22,6 +22,7 @@ from test_check_signed import answered
 
 from edgewright import check, files
 from edgewright.errors import HashDiffers
+from edgewright.log import CONTINUED
 from edgewright.text import visible
 
 __all__ = ["place"]
@@ -260,7 +261,7 @@ def checked(folder: Path, key: Path | None) -> check.Checked | None:
         with within(LIMIT_S):
             found = check.check(folder, key)
     except HashDiffers as refusal:
-        lines = str(refusal).split("\n       ")
+        lines = str(refusal).split(CONTINUED)
         assert all(lines)
         assert len(lines) <= check.FINDINGS_SHOWN + 1
         assert [visible(line) for line in lines] == lines

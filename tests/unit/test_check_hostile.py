@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ from tampering import folder, found, place, restate, sum_again
 
 from edgewright import check, digest, foreign
 from edgewright.errors import WrongInput
+from edgewright.log import CONTINUED
 
 __all__ = ["folder", "place"]
 
@@ -102,7 +104,7 @@ def test_a_release_can_be_made_where_the_folder_hands_its_group_on(place: Path, 
 def test_a_folder_that_holds_no_listed_file_is_refused(folder: Path) -> None:
     (folder / "more/and/more").mkdir(parents=True)
     lines = [f"{name}/: no file in it, and not in SHA256SUMS" for name in ("more", "more/and", "more/and/more")]
-    assert found(folder) == "\n       ".join(lines)
+    assert found(folder) == CONTINUED.join(lines)
 
 
 def test_a_release_is_checked_through_a_link_of_the_users_own(folder: Path, tmp_path: Path) -> None:
@@ -123,6 +125,15 @@ def test_what_is_swapped_between_look_and_open_is_refused(folder: Path, monkeypa
 
     monkeypatch.setattr(foreign, "look", look_then_swap)
     assert "model.tflite: cannot be opened as what it was" in found(folder)
+
+
+def test_what_may_not_be_read_costs_a_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "provenance/first.json")
+
+    # Whoever runs the tests may be root, who may read everything.
+    monkeypatch.setattr(foreign, "look", refuse)
+    assert found(folder).endswith("/release: provenance/first.json: permission denied")
 
 
 def test_too_many_files_and_too_many_bytes_cost_a_line_and_nothing_else(
