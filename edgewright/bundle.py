@@ -23,7 +23,8 @@ BESIDE = {LABELS: "labels.txt", VERDICT: "report.json", PAGE: "report.html", "de
 MODEL_FILE, MANIFEST, SUMS = "model.tflite", "manifest.json", "SHA256SUMS"
 BOARD = "board.json"  # what a board did with it: written later, in no list, and gone with the model that it is about
 
-MOST = Limits(entries=10_000, bytes=64 << 30)  # a bundle has a dozen files, a release some hundred licences
+# A release has some twenty files in three folders. The largest is detections.json: some 300 bytes for a person in a frame.
+LIMITS = Limits(entries=1000, bytes=1 << 30, depth=8)
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,16 @@ class Kept:
 
     path: Path
     sha256: str
+
+    def read(self) -> bytes:
+        """Return its bytes; raise HashDiffers for any but those that were proved."""
+        try:
+            content = foreign.read(self.path.parent, self.path.name, LIMITS.bytes)
+        except (Foreign, FileNotFoundError) as odd:
+            raise HashDiffers(f"{shown(self.path)}: {odd}", "make deploy") from None
+        if digest.of_bytes(content) != self.sha256:
+            raise HashDiffers(f"{shown(self.path)} has changed since it was hashed", "make deploy")
+        return content
 
     def copy(self, target: Path) -> None:
         """Copy it; raise HashDiffers, and leave nothing, if it is no longer what was proved."""
@@ -58,7 +69,7 @@ def write(walk: Build, dist: Path) -> tuple[Path, bool]:
 
 def encode(manifest: Mapping[str, Any]) -> bytes:
     """Return a manifest's bytes."""
-    return (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
 
 
 def place(
@@ -107,7 +118,7 @@ def sum_of(content: Kept | bytes) -> str:
 
 def _intact(folder: Path, sums: Mapping[str, str]) -> bool:
     try:
-        tree = foreign.look(folder, MOST, {os.getuid(), 0})
+        tree = foreign.look(folder, LIMITS, {os.getuid(), 0})
         return tree.files.keys() - {BOARD} == sums.keys() and tree.sums(list(sums)) == dict(sums)
     except (Foreign, FileNotFoundError):
         return False

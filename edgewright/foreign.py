@@ -146,6 +146,8 @@ def look(folder: Path, limits: Limits, owners: Collection[int] | None = None) ->
         walk.take(at, "", 1)
     except FileNotFoundError as problem:
         raise Foreign(str(problem.filename), GONE) from None
+    except OSError as problem:  # a folder that may be listed and not entered
+        raise Foreign(str(problem.filename or folder), f"cannot be looked at: {problem.strerror}") from None
     finally:
         os.close(at)
     walk.refuse_links_from_outside()

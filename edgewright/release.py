@@ -76,7 +76,7 @@ def _report(files: dict[str, Kept]) -> dict[str, Any]:
     """Return the report; refuse a model of which not all was proved that its recipe asks for."""
     if BESIDE[VERDICT] not in files:
         raise WrongInput("nothing was proved about this model: its pipeline ends without a verdict", "make devices")
-    report: dict[str, Any] = json.loads(files[BESIDE[VERDICT]].path.read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads(files[BESIDE[VERDICT]].read())
     if reason := chain.unproved(report):
         raise WrongInput(reason, "DATA= with labelled validation images")
     return report

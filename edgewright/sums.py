@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright import bundle, digest, foreign
-from edgewright.bundle import BOARD, SUMS
-from edgewright.foreign import Foreign, Limits, Tree
+from edgewright.bundle import BOARD, LIMITS, SUMS
+from edgewright.foreign import Foreign, Tree
 
 ENVELOPES = "release.intoto.jsonl"
 # In no list of sums: one is the list, one was made last, one came later, from a board.
 UNLISTED = (SUMS, ENVELOPES, BOARD)
-# A release has some twenty files in three folders. The largest is detections.json: some 300 bytes for a person in a frame.
-LIMITS = Limits(entries=1000, bytes=1 << 30, depth=8)
 SUMS_BYTES = 1_000_000  # a line has some hundred
 
 

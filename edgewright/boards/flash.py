@@ -174,7 +174,7 @@ def _save(path: Path, found: Mapping[str, Any]) -> None:
     if found["virtual"] and _is_of_a_real_board(path):
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="ascii")
     os.replace(temporary, path)
 
 
