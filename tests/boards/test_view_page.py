@@ -223,7 +223,7 @@ def test_a_virtual_boards_page_says_whose_time_it_is_and_what_is_estimated_for_t
 ) -> None:
     for number, (timing, words) in enumerate(
         (
-            (Timing(True, (608.0, 2608.0)), ("Time on this machine, not on the board", "Rate here", "608 to 2,608 ms")),
+            (Timing(True, (608.0, 2608.0)), ("This machine’s time", "Rate here", "608 to 2,608 ms")),
             (Timing(False, (67.4, 67.4)), ("Time on the board", "Rate", "67 ms")),
             (OWN, ("Time on the board", "Rate")),
         )
