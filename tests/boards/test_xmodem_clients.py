@@ -149,13 +149,14 @@ def test_himaxs_own_script_gets_through_with_a_reset(board: MenuBoard, tmp_path:
         subprocess.Popen(argv, stdout=log, stderr=log) as client,
     ):
         try:
-            until, next_press = time.monotonic() + WAIT_S, 0.0
+            until, since, before = time.monotonic() + WAIT_S, time.monotonic(), b""
             while not is_flashed(board, CONTENT[:20_000]) and client.poll() is None and time.monotonic() < until:
                 text = heard.read_bytes()
-                # It says "Please press reset button!!" once; a person presses until something happens.
-                if b"press reset" in text and MENU not in text and time.monotonic() > next_press:
+                since, before = since if text == before else time.monotonic(), text
+                # A person presses where it says "Please press reset button!!", and then nothing for a while.
+                if b"press reset" in text and MENU not in text and time.monotonic() > since + 2:
                     press(button)
-                    next_press = time.monotonic() + 3
+                    since = time.monotonic()
                 time.sleep(0.05)
         finally:
             client.kill()
