@@ -39,7 +39,7 @@ def command(*names: str) -> Callable[[Callable[..., None]], Any]:
         def run(_: Context, **raw: str) -> None:
             try:
                 with full_disk_as_error(), proc.terminated_as_interrupt():
-                    body(raw)
+                    body(options.with_environment(raw))
             except EdgewrightError as problem:
                 log.fail(str(problem), problem.hint)
                 sys.exit(problem.exit_code)

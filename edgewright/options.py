@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgewright import archive, folder, proc
+from edgewright import archive, folder, log, proc
 from edgewright.config import Asset, Project
 from edgewright.errors import WrongInput, nearest
 from edgewright.plan import TYPED, Options
@@ -53,6 +55,10 @@ OWN: Mapping[str, str] = {
 }
 
 
+# How this machine builds may be set once, for a session of a shell; what is built, and where it goes, is typed each time.
+SESSION = ("engine", "offline", "vendor")
+
+
 def parse(project: Project, raw: Mapping[str, str]) -> Options:
     """Return the options of one command; empty values count as not given."""
     given = {name: value.strip() for name, value in raw.items() if value.strip()}
@@ -76,6 +82,27 @@ def parse(project: Project, raw: Mapping[str, str]) -> Options:
             folder.check(path)
         files[role] = path.resolve()
     return Options(files, parameters, _machine(), given.get("firmware", ""), _name(given.get("name", "")))
+
+
+def with_environment(typed: Mapping[str, str]) -> dict[str, str]:
+    """Return a command's options, as far as they were not typed those of SESSION from the environment: ENGINE=venv, exported.
+
+    Raises WrongInput for any other that stands there: other programs give such names other meanings, and it must not be overlooked.
+    """
+    found = dict(typed)
+    for name in typed:
+        variable = name.upper()
+        value = os.environ.get(variable, "").strip()
+        if typed[name].strip() or not value or (name == "name" and value == socket.gethostname()):  # WSL's own NAME
+            continue
+        if name not in SESSION:
+            raise WrongInput(
+                f"{variable}={value} stands in the environment, where this option is not read",
+                f"unset {variable}, or type it: make … {variable}={value}",
+            )
+        log.say("options", f"{variable}={value}, from the environment", "dim")
+        found[name] = value
+    return found
 
 
 def refuse_unknown(names: list[str]) -> None:
