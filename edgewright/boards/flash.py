@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright import log
+from edgewright import files, log
 from edgewright.boards import claims, questions
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.dialects import Answers
@@ -173,13 +172,11 @@ def _save(path: Path, found: Mapping[str, Any]) -> None:
     """Write what a board said; what a real one has said of this model is not replaced by a virtual one's word."""
     if found["virtual"] and _is_of_a_real_board(path):
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="ascii")
-    os.replace(temporary, path)
+    files.write(path, json.dumps(found, indent=2, sort_keys=True) + "\n")
 
 
 def _is_of_a_real_board(path: Path) -> bool:
     try:
         return json.loads(path.read_text(encoding="utf-8"))["virtual"] is False
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False  # there is none, or none that anybody can read

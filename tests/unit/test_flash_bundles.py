@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgewright import bundle
-from edgewright.boards import bundles
+from edgewright.boards import bundles, flash
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.loader import Write
 from edgewright.config import Device, load_project
@@ -210,3 +210,24 @@ def test_a_vendors_firmware_goes_first_and_only_if_it_is_one(tmp_path: Path) -> 
     assert "no such file get it from github.com/" in refused(made, XIAO, str(tmp_path / "none.bin"))
     grove = bundles.open_bundle(make(tmp_path, GROVE))
     assert "this is a model MODEL=" in refused(grove, GROVE, str(grove.model))
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "{", "[" * 100_000, '{"virtual": true}', '"virtual"'],
+    ids=["empty", "torn", "deep", "virtual", "text"],
+)
+def test_what_is_no_real_boards_word_is_replaced_by_a_virtual_ones(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "board.json"
+    path.write_text(before)
+    flash._save(path, {"virtual": True, "id": "new"})
+    assert json.loads(path.read_text())["id"] == "new"
+
+
+def test_a_real_boards_word_is_replaced_by_a_real_ones_only(tmp_path: Path) -> None:
+    path = tmp_path / "board.json"
+    flash._save(path, {"virtual": False, "id": "old"})
+    flash._save(path, {"virtual": True, "id": "new"})
+    assert json.loads(path.read_text())["id"] == "old"
+    flash._save(path, {"virtual": False, "id": "new"})
+    assert json.loads(path.read_text())["id"] == "new"
