@@ -9,6 +9,8 @@ from edgewright.boards.at import Port
 from edgewright.errors import BoardFailed
 
 PROBE_S = 1.5  # a firmware answers in some ms; one that is just starting is not waited for here
+# Opening the port may restart a board, and then some boot loaders take any byte for a wish to see their menu.
+LISTEN_S = 0.3
 QUESTION = b"AT+PROBE@STAT?\r\n"  # no digit, which a boot loader may take for a choice from its menu
 FIRMWARE = re.compile(rb'\{"type": ?\d')
 # ITU-T V.250, 3GPP TS 27.007: a final result code on a line of its own.
@@ -33,15 +35,24 @@ def refuse_others(port: Port, at: str, title: str) -> None:
 
 
 def _ask(port: Port) -> bytes:
-    """Return what comes after a question until it is clear what answers."""
-    heard, until = b"", time.monotonic() + PROBE_S
+    """Return what comes by itself, until that ends, and then after a question, until it is clear what answers."""
     try:
-        port.write(QUESTION)
-        while time.monotonic() < until and len(heard) < HEARD:
-            data = port.read(1)
-            heard += data + ((port.read_all() or b"") if data else b"")
-            if FIRMWARE.search(heard) or MODEM.search(heard):
-                break
+        heard = _hear(port, LISTEN_S)
+        if not FIRMWARE.search(heard):
+            port.write(QUESTION)
+            heard += _hear(port)
     except OSError:
         return b""  # unplugged, or it takes nothing: whoever asks next says so
+    return heard
+
+
+def _hear(port: Port, quiet_s: float = PROBE_S) -> bytes:
+    heard, until = b"", time.monotonic() + PROBE_S
+    silent = time.monotonic() + quiet_s
+    while time.monotonic() < min(until, silent) and len(heard) < HEARD:
+        if data := port.read(1):
+            heard += data + (port.read_all() or b"")
+            silent = time.monotonic() + quiet_s
+        if FIRMWARE.search(heard) or MODEM.search(heard):
+            break
     return heard

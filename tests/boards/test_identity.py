@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import threading
 import tty
@@ -61,7 +62,9 @@ def relayed(port: Path) -> Iterator[str]:
                 with suppress(TimeoutError):
                     if not (data := client.recv(4096)):
                         return
-                    os.write(number, data)
+                    while data:
+                        select.select([], [number], [])
+                        data = data[os.write(number, data) :]
                 with suppress(BlockingIOError):
                     client.sendall(os.read(number, 4096))
 

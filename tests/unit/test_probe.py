@@ -24,6 +24,7 @@ MENU = (
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "PROBE_S", 0.02)
+    monkeypatch.setattr(probe, "LISTEN_S", 0.005)
 
 
 def look(answer: bytes) -> str:
@@ -77,6 +78,31 @@ def test_a_firmware_is_known_by_its_first_frame_and_not_waited_for_longer(
     refuse_others(port, "/dev/ttyS0", "Toy")
     assert port.asked == ["STAT?"]
     assert time.monotonic() - started < 1
+
+
+class Starting(FakePort):
+    """A board that opening its port has restarted: each read gives a piece of what it says, and a key would be taken for a wish."""
+
+    def __init__(self) -> None:
+        super().__init__(FIRST)
+        self.says = [MENU[:20], MENU[20:], b"\r\nboot: ok\r\n"]
+        self.spoken_to_too_early = False
+
+    def read(self, size: int) -> bytes:
+        if not self.waiting and self.says:
+            return self.says.pop(0)
+        return super().read(size)
+
+    def write(self, data: bytes) -> int:
+        self.spoken_to_too_early |= bool(self.says)
+        return super().write(data)
+
+
+def test_a_board_that_has_just_been_restarted_is_left_alone_until_it_is_quiet() -> None:
+    port = Starting()
+    refuse_others(port, "/dev/ttyS0", "Toy")
+    assert port.asked == ["STAT?"]
+    assert not port.spoken_to_too_early
 
 
 def test_a_port_that_is_pulled_out_meanwhile_is_told_by_who_asks_next() -> None:
