@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pty
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,22 @@ def test_without_a_board_the_error_says_what_is_there_instead() -> None:
         "a cable that carries data, PORT=/dev/…, or hold BOOT while you plug it in",
     )
     assert problem.value.exit_code == 8
+
+
+@pytest.mark.parametrize("name", sorted(PROJECT.devices))
+def test_no_board_is_asked_to_be_reset_where_nothing_waits_for_that(name: str) -> None:
+    device = PROJECT.devices[name]
+    assert device.board
+    with pytest.raises(ports.NoBoard) as problem:
+        ports.find(device.board, "", device.title, list)
+    assert problem.value.hint.startswith("a cable that carries data, ")
+    assert not re.search("RESET|waits|above", problem.value.hint)
+
+
+def test_another_port_whose_name_looks_alike_is_no_hint() -> None:
+    with pytest.raises(WrongInput) as problem:
+        ports.find(BOARD, "/dev/ttyACM9", "Toy", lambda: [plugged("/dev/ttyS0"), plugged("/dev/ttyACM0", "10c4:ea60")])
+    assert told(problem) == ("PORT=/dev/ttyACM9: no such port", "plug the board in")
 
 
 def test_windows_has_to_hand_its_usb_to_linux(monkeypatch: pytest.MonkeyPatch) -> None:
