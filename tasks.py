@@ -20,7 +20,7 @@ from edgewright.cache import Store
 from edgewright.config import load_project
 from edgewright.containers import Container
 from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
-from edgewright.request import device_of, last_walk_of, supply_of, walk_of
+from edgewright.request import device_of, last_walk_of, planned, supply_of, walk_of
 
 ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
@@ -167,14 +167,14 @@ def reproduce(raw: dict[str, str]) -> None:
 @command(*options.HELP)
 def report(raw: dict[str, str]) -> None:
     """Open the report of the last verification."""
-    verdict.open_page(walk_of(ROOT, raw))
+    verdict.open_page(planned(ROOT, raw)[0])
 
 
 @command(*options.HELP)
 def plan(raw: dict[str, str]) -> None:
     """Say what would run, and why; run nothing."""
-    walk = walk_of(ROOT, raw)
-    show.plan(status(walk), walk.plan)
+    walk, undecided = planned(ROOT, raw)
+    show.plan(status(walk, undecided), walk.plan, undecided)
 
 
 @command("json")

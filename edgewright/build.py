@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Build:
     store: Store = None  # type: ignore[assignment]  # see __post_init__
     conditions: Conditions = field(default_factory=Conditions)
     done: dict[str, Record] = field(default_factory=dict)
+    ahead: tuple[Step, Record] | None = None  # the step that had to run before there was a plan
     digests: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -178,9 +180,17 @@ class Build:
         files.write(pointer, json.dumps({stage: record.key for stage, record in self.done.items()}, indent=2))
 
 
-def status(build: Build) -> list[State]:
-    """Return each step's state without running anything. What follows a step that would run cannot be known yet."""
+def status(build: Build, first: Step | None = None) -> list[State]:
+    """Return each step's state without running anything. What follows a step that would run cannot be known yet.
+
+    `first` is the step without which not even the plan is known, but for the names of its steps.
+    """
     states: list[State] = []
+    if first:
+        environment = build.engine.find(first.stage)
+        reason = build.state(first, environment).reason if environment else "its environment is not built yet"
+        others = [step for step in build.plan.steps if step != first]
+        return [State(first, None, reason), *(State(step, None, f"after {first.stage.name}") for step in others)]
     for step in build.plan.steps:
         waits = next((s.step.stage.name for s in states if not (s.record or s.cached) and _depends(step, s.step)), None)
         environment = build.engine.find(step.stage)
@@ -199,9 +209,33 @@ def complete(walk: Build) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
     open_volume(walk.volume)
     for step in walk.plan.steps:
-        walk.run(step)
+        if walk.ahead and walk.ahead[0] == step:
+            walk.done[step.stage.name] = walk.ahead[1]
+        else:
+            walk.run(step)
     walk.remember()
     return walk
+
+
+def run_ahead(walk: Build, step: Step, read: Callable[[Path, Step], str]) -> str:
+    """Run a step that depends on no other before the plan is made, which is made by what `read` finds in what it tells."""
+    open_volume(walk.volume)
+    record = walk.run(step)
+    walk.done.clear()
+    walk.ahead = (step, record)
+    return read(_told(walk, step, record), step)
+
+
+def recorded(walk: Build, step: Step, read: Callable[[Path, Step], str]) -> str:
+    """Return the same without running anything: nothing if the step is not up to date on the volume."""
+    environment = walk.engine.find(step.stage)
+    record = replace(walk, force=False).state(step, environment).record if environment else None
+    return read(_told(walk, step, record), step) if record else ""
+
+
+def _told(walk: Build, step: Step, record: Record) -> Path:
+    assert step.stage.tells
+    return walk.volume / record.path(step.stage.tells.role)
 
 
 def open_volume(volume: Path) -> None:
