@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright import assets, digest, files, foreign, log, records
+from edgewright import assets, digest, documents, files, foreign, log, records, whereabouts
 from edgewright.cache import Entry, Store
 from edgewright.config import Asset
 from edgewright.engine import Conditions, Engine, Environment
 from edgewright.environments import exclusively
 from edgewright.execute import RUN, TAKEN, Work, execute, publish, repeat
-from edgewright.plan import Output, Plan, Source, Step
+from edgewright.plan import File, Output, Plan, Source, Step
 from edgewright.records import Record
 from edgewright.supply import NETWORK, Supply
 
@@ -174,10 +173,13 @@ class Build:
         return {stage: record for stage, record in found.items() if record}
 
     def remember(self) -> None:
-        """Write down the steps of this plan, for the reasons that the next run will give."""
+        """Write down the steps of this plan, for the reasons that the next run will give, and where the user's files lie."""
         pointer = self._pointer()
         pointer.parent.mkdir(parents=True, exist_ok=True)
         files.write(pointer, json.dumps({stage: record.key for stage, record in self.done.items()}, indent=2))
+        for source in [self.plan.model, *(source for step in self.plan.steps for source in step.inputs.values())]:
+            if isinstance(source, File):
+                whereabouts.keep(self.volume, self.digest(source), source.path)
 
 
 def status(build: Build, first: Step | None = None) -> list[State]:
@@ -217,25 +219,25 @@ def complete(walk: Build) -> Build:
     return walk
 
 
-def run_ahead(walk: Build, step: Step, read: Callable[[Path, Step], str]) -> str:
-    """Run a step that depends on no other before the plan is made, which is made by what `read` finds in what it tells."""
+def run_ahead(walk: Build, step: Step) -> str:
+    """Run the step that tells the task of the user's network, before there is a plan, and return that."""
     open_volume(walk.volume)
     record = walk.run(step)
     walk.done.clear()
     walk.ahead = (step, record)
-    return read(_told(walk, step, record), step)
+    return _told(walk, step, record)
 
 
-def recorded(walk: Build, step: Step, read: Callable[[Path, Step], str]) -> str:
+def recorded(walk: Build, step: Step) -> str:
     """Return the same without running anything: nothing if the step is not up to date on the volume."""
     environment = walk.engine.find(step.stage)
     record = replace(walk, force=False).state(step, environment).record if environment else None
-    return read(_told(walk, step, record), step) if record else ""
+    return _told(walk, step, record) if record else ""
 
 
-def _told(walk: Build, step: Step, record: Record) -> Path:
+def _told(walk: Build, step: Step, record: Record) -> str:
     assert step.stage.tells
-    return walk.volume / record.path(step.stage.tells.role)
+    return documents.read(walk.volume, record, step.stage.tells.role, documents.Told).task
 
 
 def open_volume(volume: Path) -> None:

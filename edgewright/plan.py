@@ -27,9 +27,10 @@ TYPED: Mapping[str, str] = {"weights": "WEIGHTS", "dataset": "DATA", MODEL: "MOD
 
 @dataclass(frozen=True)
 class File:
-    """A file or folder of the user's or of the project's."""
+    """A file or folder of the user's or of the project's; with a sha256, only while it has that."""
 
     path: Path
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

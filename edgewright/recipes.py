@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgewright.config import Asset, Device, Project, Recipe
-from edgewright.errors import StageFailed, WrongInput
+from edgewright.errors import WrongInput
 from edgewright.parameters import resolve
 from edgewright.plan import TYPED, Options, Plan, Step, make_plan
 
 NOTHING = "nothing"  # what recipes are a default for where the user gives no network
-SUMMARY_BYTES = 1 << 20  # of the JSON that says a network's task, at most
 NAME_LENGTH = 60  # of a bundle's name that comes from a file's
 
 
@@ -84,18 +82,6 @@ def reading_of(project: Project, device: Device, options: Options) -> Step | Non
         if stage.tells and stage.tells.of in options.files:
             return Step(stage, resolve(stage, [], {}), {stage.tells.of: options.sources[stage.tells.of]})
     return None
-
-
-def task_in(path: Path, step: Step) -> str:
-    """Return the task that a stage has written into its JSON; what else is in there was made from the user's file."""
-    try:
-        with path.open("rb") as file:
-            task = json.loads(file.read(SUMMARY_BYTES))["task"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        task = None
-    if not isinstance(task, str) or not re.fullmatch(r"[a-z]{1,20}", task):
-        raise StageFailed(f"{step.stage.name}: {path.name} does not say the network's task", "make deploy … FORCE=1")
-    return task
 
 
 def _name_of(file: Path | Asset | None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from edgewright import engines, log, options, recipes
+from edgewright import engines, log, options, origins, recipes
 from edgewright.build import Build, recorded, run_ahead
 from edgewright.config import Device, Project, load_project
 from edgewright.errors import WrongInput
@@ -28,14 +29,15 @@ def supply_of(raw: Raw) -> Supply:
     return open_supply(raw["vendor"], options.flag("offline", raw["offline"]))
 
 
-def walk_of(root: Path, raw: Raw) -> Build:
-    """Return a walk over the plan that is asked for, in the engine that is.
+def walk_of(root: Path, raw: Raw, *, released: bool = False) -> Build:
+    """Return a walk over the plan that is asked for, in the engine that is; `released`: nothing in it is taken on trust.
 
     Nothing has run but, where the user gives a network, the step that tells its task: the recipe has to be one for that.
     """
     walk, choice = _asked(root, raw)
+    walk.released = released
     if choice.reading:
-        walk.plan = choice.plan_for(run_ahead(walk, choice.reading, recipes.task_in))
+        walk.plan = choice.plan_for(run_ahead(walk, choice.reading))
         if not choice.asked:
             log.say("recipe", f"{walk.plan.recipe.name}: {walk.plan.recipe.title}", "dim")
     return walk
@@ -50,7 +52,7 @@ def planned(root: Path, raw: Raw) -> tuple[Build, Step | None]:
     walk, choice = _asked(root, raw)
     if not choice.reading:
         return walk, None
-    if task := recorded(walk, choice.reading, recipes.task_in):
+    if task := recorded(walk, choice.reading):
         walk.plan = choice.plan_for(task)
         return walk, None
     return walk, None if choice.asked else choice.reading
@@ -61,6 +63,15 @@ def last_walk_of(root: Path, raw: Raw) -> Build:
     walk, _ = planned(root, raw)
     walk.done = walk.last()
     return walk
+
+
+def walk_that_made(project: Project, manifest: Mapping[str, Any], raw: Raw) -> Build:
+    """Return a walk over what a bundle was made by, as its manifest says and as far as that is still here; nothing has run.
+
+    What the bundle says need not be typed again; a data set that is, is where to look for the bundle's own.
+    """
+    given = options.parse(project, raw)
+    return origins.walk_of(project, manifest, raw["engine"], supply_of(raw), given.files)
 
 
 def _asked(root: Path, raw: Raw) -> tuple[Build, recipes.Choice]:

@@ -94,7 +94,7 @@ def plan(states: Sequence[State], made: Plan, undecided: Step | None = None) -> 
     recipe = "" if undecided or made.name == made.recipe.name else f", recipe {made.recipe.name}"
     log.say("plan", f"{made.name} for {made.device.title}{recipe}, firmware {made.firmware.name}")
     if undecided:
-        log.say("", f"recipe known once {undecided.stage.name} has read what is given", "dim")
+        log.say("", f"recipe known once {undecided.stage.name} has run", "dim")
     for state in states:
         if state.record:
             log.say(state.step.stage.name, "up to date", "dim")

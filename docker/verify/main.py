@@ -78,8 +78,10 @@ def recognise_heads(network: Network) -> Heads | None:
 
 
 def check_task(heads: Heads | None, task: str, name: str) -> None:
-    """Refuse a model of another task than the recipe's, as far as its outputs tell: those of a decoded one do not."""
-    if heads and task and heads.form != "decoded" and heads.task != task:
+    """Refuse a model of another task than the recipe's, as far as its outputs tell."""
+    # Behind the boxes and one score, a decoded pose model has three columns a keypoint, which may be classes as well.
+    either = heads and heads.form == "decoded" and heads.classes > 1 and heads.classes % 3 == 1
+    if heads and task and heads.task != task and not either:
         raise Refused(f"{name} is a {heads.task} model, and the recipe is for {task}", "leave out RECIPE=")
 
 

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_project import Here
 
-from edgewright import engines, recipes, show
+from edgewright import documents, engines, recipes, show
 from edgewright.build import complete, status
 from edgewright.config import load_project
 from edgewright.errors import StageFailed, WrongInput
 from edgewright.options import HELP
 from edgewright.plan import Options
+from edgewright.records import Record
 from edgewright.request import planned, walk_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,7 +93,7 @@ def test_until_weights_are_read_a_plan_says_what_it_waits_for_and_runs_nothing(
     states = status(walk, undecided)
     assert [(s.step.stage.name, s.reason) for s in states] == [("teller", "never run"), ("second", "after teller")]
     show.plan(states, walk.plan, undecided)
-    assert "recipe known once teller has read what is given" in capsys.readouterr().out
+    assert "recipe known once teller has run" in capsys.readouterr().out
     assert engine.runs == []
     complete(walk_of(toy, typed(weights=weights)))
     walk, undecided = planned(toy, typed(weights=weights))
@@ -199,11 +200,11 @@ def test_a_firmware_that_takes_one_task_only_serves_weights_to_be_trained_furthe
 def test_what_a_stage_tells_is_a_task_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes | str
 ) -> None:
-    project = load_project(ROOT)
-    step = recipes.reading_of(project, project.devices["esp32s3"], Options({"weights": Path("b.pt")}))
-    assert step
-    path = tmp_path_factory.mktemp("told") / "network.json"
+    volume = tmp_path_factory.mktemp("told")
+    record = Record("teller", "0" * 64, {}, {"network": {"path": "network.json"}})
+    path = volume / record.path("network")
+    path.parent.mkdir()
     for text in (content, json.dumps({"task": str(content)}), "[" * 100_000):
         path.write_bytes(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
         with contextlib.suppress(StageFailed):
-            assert recipes.task_in(path, step).isalpha()
+            assert documents.read(volume, record, "network", documents.Told).task.isalpha()
