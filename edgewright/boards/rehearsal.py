@@ -92,7 +92,7 @@ def _there(walk: Build, source: Source) -> Path:
             raise _Gone(f"{source.path} is not there any more")
         if source.sha256 and walk.digest(source) != source.sha256:
             raise _Gone(f"{source.path} is not what the proof was made on")
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, WrongInput) as problem:
         raise _Gone(f"{source.path}: {problem}") from None
     return source.path
 
