@@ -244,7 +244,7 @@ def _assets(path: Path) -> dict[str, Asset]:
 
 
 def _check_names(project: Project) -> None:
-    """Refuse a device whose pipeline or firmware, or a firmware whose device, is not there."""
+    """Refuse a device whose pipeline or firmware, or a firmware whose device, is not there, and two recipes for one default."""
     for device in project.devices.values():
         where = f"configs/devices/{device.name}.toml"
         for stage in device.pipeline:
@@ -253,6 +253,16 @@ def _check_names(project: Project) -> None:
         if device.firmware not in project.firmwares:
             raise WrongInput(
                 f"{where}: unknown firmware {device.firmware!r}", nearest(device.firmware, project.firmwares)
+            )
+    defaults: dict[tuple[str, str], str] = {}
+    for recipe in project.recipes.values():
+        if (
+            recipe.default_for
+            and (other := defaults.setdefault((recipe.default_for, recipe.task), recipe.name)) != recipe.name
+        ):
+            where = f"configs/recipes/{recipe.name}.toml: default_for = {recipe.default_for!r}"
+            raise WrongInput(
+                f"{where}: {other} is that for the same task", "leave it out of one: RECIPE= takes the other"
             )
     for firmware in project.firmwares.values():
         if firmware.device not in project.devices:

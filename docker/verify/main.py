@@ -78,10 +78,8 @@ def recognise_heads(network: Network) -> Heads | None:
 
 
 def check_task(heads: Heads | None, task: str, name: str) -> None:
-    """Refuse a model of another task than the recipe's, as far as its outputs tell."""
-    # Behind the boxes and one score, a decoded pose model has three columns a keypoint, which may be classes as well.
-    either = heads and heads.form == "decoded" and heads.classes > 1 and heads.classes % 3 == 1
-    if heads and task and heads.task != task and not either:
+    """Refuse a model of another task than the recipe's: neither its gates nor its keypoints are the model's."""
+    if heads and task and task not in heads.tasks:
         raise Refused(f"{name} is a {heads.task} model, and the recipe is for {task}", "leave out RECIPE=")
 
 
