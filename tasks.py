@@ -20,7 +20,7 @@ from edgewright.cache import Store
 from edgewright.config import load_project
 from edgewright.containers import Container
 from edgewright.errors import EdgewrightError, EngineMissing, StageFailed, WrongInput, full_disk_as_error
-from edgewright.request import device_of, last_walk_of, supply_of, walk_of
+from edgewright.request import device_of, last_walk_of, planned, supply_of, walk_of, walk_that_made
 
 ROOT = Path(__file__).resolve().parent
 VOLUME, DIST = ROOT / "build", ROOT / "dist"
@@ -83,16 +83,23 @@ def flash(raw: dict[str, str]) -> None:
     project = load_project(ROOT)
     device = device_of(project, raw)
     made = bundles.find(DIST, device, raw["name"], raw["release"], raw["firmware"])
-    build = {**raw, "recipe": raw["recipe"] or made.manifest["recipe"]}
-    actions.send(project, lambda: last_walk_of(ROOT, build), device, made, raw["port"], raw["firmware_image"])
+    walk = functools.partial(walk_that_made, project, made.manifest, raw)
+    actions.send(project, walk, device, made, raw["port"], raw["firmware_image"])
 
 
 @command(*options.HELP, "port", "fault")
 def board(raw: dict[str, str]) -> None:
     """Stand a virtual board up that any client can flash and talk to; --data gives the pictures that its camera sees."""
-    from edgewright.boards import actions
+    from edgewright.boards import actions, bundles
 
-    actions.stand_up(last_walk_of(ROOT, {**raw, "data": ""}), raw["data"], raw["fault"], raw["port"])
+    project = load_project(ROOT)
+    made = None
+    if not any(raw[name] for name in ("recipe", "weights", "model")):
+        made = bundles.find_any(DIST, device_of(project, raw), raw["name"], raw["firmware"])
+    # DATA= is what its camera sees, here and below, not what anything is built from.
+    given = {**raw, "data": ""}
+    walk = walk_that_made(project, made.manifest, given) if made else last_walk_of(ROOT, given)
+    actions.stand_up(walk, made, raw["data"], raw["fault"], raw["port"])
 
 
 @command(*options.HELP, "port", "release", "view", "count")
@@ -104,10 +111,8 @@ def monitor(raw: dict[str, str]) -> None:
     device = device_of(project, raw)
     made = bundles.find(DIST, device, raw["name"], raw["release"], raw["firmware"])
     view = options.flag("view", raw["view"])
-    # DATA= is what a virtual board's camera sees, not what anything is built from.
-    build = {**raw, "data": "", "recipe": raw["recipe"] or made.manifest["recipe"]}
-    given = (device, made, raw["port"], raw["data"])
-    actions.watch(project, lambda: last_walk_of(ROOT, build), *given, view=view, count=raw["count"])
+    walk = functools.partial(walk_that_made, project, made.manifest, {**raw, "data": ""})
+    actions.watch(project, walk, device, made, raw["port"], raw["data"], view=view, count=raw["count"])
 
 
 @command(*options.HELP)
@@ -130,8 +135,7 @@ def release(raw: dict[str, str]) -> None:
     from edgewright import release  # only here and below: cryptography is slow to load
 
     devices = load_project(ROOT).devices if raw["device"] == ALL else [raw["device"]]
-    for walk in [walk_of(ROOT, {**raw, "device": device}) for device in devices]:
-        walk.released = True
+    for walk in [walk_of(ROOT, {**raw, "device": device}, released=True) for device in devices]:
         terms = release.prepare(ROOT, walk.engine, raw["key"])
         verdict.require(complete(walk))
         show.bundle(*release.write(walk, DIST, terms), walk)
@@ -167,14 +171,14 @@ def reproduce(raw: dict[str, str]) -> None:
 @command(*options.HELP)
 def report(raw: dict[str, str]) -> None:
     """Open the report of the last verification."""
-    verdict.open_page(walk_of(ROOT, raw))
+    verdict.open_page(planned(ROOT, raw)[0])
 
 
 @command(*options.HELP)
 def plan(raw: dict[str, str]) -> None:
     """Say what would run, and why; run nothing."""
-    walk = walk_of(ROOT, raw)
-    show.plan(status(walk), walk.plan)
+    walk, undecided = planned(ROOT, raw)
+    show.plan(status(walk, undecided), walk.plan, undecided)
 
 
 @command("json")

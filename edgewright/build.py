@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright import assets, digest, files, foreign, log, records
+from edgewright import assets, digest, documents, files, foreign, log, records, whereabouts
 from edgewright.cache import Entry, Store
 from edgewright.config import Asset
 from edgewright.engine import Conditions, Engine, Environment
 from edgewright.environments import exclusively
+from edgewright.errors import WrongInput
 from edgewright.execute import RUN, TAKEN, Work, execute, publish, repeat
-from edgewright.plan import Output, Plan, Source, Step
+from edgewright.file_index import FileIndex
+from edgewright.plan import File, Output, Plan, Source, Step
 from edgewright.records import Record
 from edgewright.supply import NETWORK, Supply
 
@@ -47,7 +49,9 @@ class Build:
     store: Store = None  # type: ignore[assignment]  # see __post_init__
     conditions: Conditions = field(default_factory=Conditions)
     done: dict[str, Record] = field(default_factory=dict)
+    ahead: tuple[Step, Record] | None = None  # the step that had to run before there was a plan
     digests: dict[Path, str] = field(default_factory=dict)
+    index: FileIndex = field(default_factory=FileIndex)
 
     def __post_init__(self) -> None:
         """Take the user's store for this kind of engine, unless another one is given."""
@@ -71,7 +75,13 @@ class Build:
         if isinstance(source, Asset):
             return source.sha256
         if source.path not in self.digests:
-            self.digests[source.path] = digest.of_path(source.path)
+            # A release believes no clock.
+            trusting = not (self.repeat or self.released)
+            try:
+                self.digests[source.path] = self.index.of_path(source.path, trusting=trusting)
+            except OSError as problem:
+                where = problem.filename or source.path
+                raise WrongInput(f"{where}: {problem.strerror or problem}", f"ls -ld {where}") from None
         return self.digests[source.path]
 
     def facts(self, step: Step, environment: Environment) -> dict[str, Any]:
@@ -172,15 +182,26 @@ class Build:
         return {stage: record for stage, record in found.items() if record}
 
     def remember(self) -> None:
-        """Write down the steps of this plan, for the reasons that the next run will give."""
+        """Write down the steps of this plan, for the reasons that the next run will give, and where the user's files lie."""
         pointer = self._pointer()
         pointer.parent.mkdir(parents=True, exist_ok=True)
         files.write(pointer, json.dumps({stage: record.key for stage, record in self.done.items()}, indent=2))
+        for source in [self.plan.model, *(source for step in self.plan.steps for source in step.inputs.values())]:
+            if isinstance(source, File):
+                whereabouts.keep(self.volume, self.digest(source), source.path)
 
 
-def status(build: Build) -> list[State]:
-    """Return each step's state without running anything. What follows a step that would run cannot be known yet."""
+def status(build: Build, first: Step | None = None) -> list[State]:
+    """Return each step's state without running anything. What follows a step that would run cannot be known yet.
+
+    `first` is the step without which not even the plan is known, but for the names of its steps.
+    """
     states: list[State] = []
+    if first:
+        environment = build.engine.find(first.stage)
+        reason = build.state(first, environment).reason if environment else "its environment is not built yet"
+        others = [step for step in build.plan.steps if step != first]
+        return [State(first, None, reason), *(State(step, None, f"after {first.stage.name}") for step in others)]
     for step in build.plan.steps:
         waits = next((s.step.stage.name for s in states if not (s.record or s.cached) and _depends(step, s.step)), None)
         environment = build.engine.find(step.stage)
@@ -199,9 +220,33 @@ def complete(walk: Build) -> Build:
     """Run every step that is not up to date and return the walk, with a record for each step."""
     open_volume(walk.volume)
     for step in walk.plan.steps:
-        walk.run(step)
+        if walk.ahead and walk.ahead[0] == step:
+            walk.done[step.stage.name] = walk.ahead[1]
+        else:
+            walk.run(step)
     walk.remember()
     return walk
+
+
+def run_ahead(walk: Build, step: Step) -> str:
+    """Run the step that tells the task of the user's network, before there is a plan, and return that."""
+    open_volume(walk.volume)
+    record = walk.run(step)
+    walk.done.clear()
+    walk.ahead = (step, record)
+    return _told(walk, step, record)
+
+
+def recorded(walk: Build, step: Step) -> str:
+    """Return the same without running anything: nothing if the step is not up to date on the volume."""
+    environment = walk.engine.find(step.stage)
+    record = replace(walk, force=False).state(step, environment).record if environment else None
+    return _told(walk, step, record) if record else ""
+
+
+def _told(walk: Build, step: Step, record: Record) -> str:
+    assert step.stage.tells
+    return documents.read(walk.volume, record, step.stage.tells.role, documents.Told).task
 
 
 def open_volume(volume: Path) -> None:

@@ -84,6 +84,13 @@ def _name_of_output(name: str) -> str:
     return name
 
 
+class Tells(Table):
+    """What only a stage can tell of a file that the user gives as the role `of`: its task, in the JSON of the output `role`."""
+
+    of: str
+    role: str
+
+
 class Stage(Table):
     """A kind of work: a folder under docker/ with its own environment. Roles name what flows between stages."""
 
@@ -96,6 +103,7 @@ class Stage(Table):
     limits: Limits = Limits()
     run: Run = Run()
     varies: Varies | None = None
+    tells: Tells | None = None
     files: tuple[str, ...] = Field(default=(), strict=False)  # beside its own folder: what its environment is made from
     patches: str = ""
 
@@ -134,13 +142,16 @@ class Device(Table):
 class Recipe(Table):
     """What is built: task, image size, and parameters of each stage.
 
-    `tolerance` is by how much each measure may differ between two runs of a stage that promises no bytes (training on a GPU).
+    `default_for` is the role of the user's network for which it is taken where no recipe is asked for ("nothing": where there is no
+    such network). A recipe without a task takes a network of any. `tolerance` is by how much each measure may differ between two
+    runs of a stage that promises no bytes (training on a GPU).
     """
 
     name: str
     title: str
     task: str
     imgsz: int
+    default_for: Literal["", "nothing", "weights", "model"] = ""
     tolerance: dict[str, float] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -233,7 +244,7 @@ def _assets(path: Path) -> dict[str, Asset]:
 
 
 def _check_names(project: Project) -> None:
-    """Refuse a device whose pipeline or firmware, or a firmware whose device, is not there."""
+    """Refuse a device whose pipeline or firmware, or a firmware whose device, is not there, and two recipes for one default."""
     for device in project.devices.values():
         where = f"configs/devices/{device.name}.toml"
         for stage in device.pipeline:
@@ -242,6 +253,16 @@ def _check_names(project: Project) -> None:
         if device.firmware not in project.firmwares:
             raise WrongInput(
                 f"{where}: unknown firmware {device.firmware!r}", nearest(device.firmware, project.firmwares)
+            )
+    defaults: dict[tuple[str, str], str] = {}
+    for recipe in project.recipes.values():
+        if (
+            recipe.default_for
+            and (other := defaults.setdefault((recipe.default_for, recipe.task), recipe.name)) != recipe.name
+        ):
+            where = f"configs/recipes/{recipe.name}.toml: default_for = {recipe.default_for!r}"
+            raise WrongInput(
+                f"{where}: {other} is that for the same task", "leave it out of one: RECIPE= takes the other"
             )
     for firmware in project.firmwares.values():
         if firmware.device not in project.devices:

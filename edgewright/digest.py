@@ -12,7 +12,7 @@ from typing import Any
 
 # Caches that ultralytics leaves in data sets, and files that editors and systems leave anywhere.
 IGNORED_NAMES = {".DS_Store", "Thumbs.db", "__pycache__"}
-IGNORED_SUFFIXES = {".cache", ".pyc"}
+IGNORED_SUFFIXES = (".cache", ".pyc")
 
 
 def canonical(value: Any) -> bytes:
@@ -50,13 +50,19 @@ def files_in(folder: Path) -> list[Path]:
     """
     found = []
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in IGNORED_NAMES and not name.startswith("."))
-        found += [Path(parent, name) for name in names if _counts(name)]
+        folders[:] = sorted(filter(descends, folders))
+        found += [Path(parent, name) for name in names if counts(name)]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _counts(name: str) -> bool:
-    return name not in IGNORED_NAMES and not name.startswith(".") and Path(name).suffix not in IGNORED_SUFFIXES
+def descends(name: str) -> bool:
+    """Whether a folder of this name is part of what is hashed."""
+    return name not in IGNORED_NAMES and not name.startswith(".")
+
+
+def counts(name: str) -> bool:
+    """Whether a file of this name is."""
+    return descends(name) and not name.endswith(IGNORED_SUFFIXES)
 
 
 def of_files(paths: Iterable[Path], root: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from edgewright import foreign
 from edgewright.errors import StageFailed
@@ -54,6 +54,12 @@ class Report(Document):
 
     verdict: Verdict
     model: Model
+
+
+class Told(Document):
+    """What the host reads of the role by which a stage `tells` the task of a network."""
+
+    task: str = Field(pattern="^[a-z]{1,20}$")
 
 
 class Difference(Document):

@@ -19,7 +19,7 @@ PARAMETERS = ("imgsz", "epochs", "batch", "seed", "gpu", "frames")
 
 HELP: Mapping[str, str] = {
     "device": "the board: see `make devices`",
-    "recipe": "what is built: a name from configs/recipes (default: figures-pose)",
+    "recipe": "what is built: a name from configs/recipes (default: the sample; with WEIGHTS= or MODEL= one for their task)",
     "weights": "your own YOLOv8 .pt, from any ultralytics 8.x, or a name from configs/assets.toml",
     "data": "your own data set: a data.yaml, a folder with images/ and labels/, or one of them as .zip, .tar, .tar.gz, .tgz",
     "model": "your own quantised .tflite; it enters after the export",
@@ -30,7 +30,7 @@ HELP: Mapping[str, str] = {
     "gpu": "1: train on the GPU or fail; 0: on the CPU (default: 1 where a GPU is found)",
     "frames": "images of the validation split that verify measures on; 0: all (default: 256)",
     "firmware": "what runs on the board (default: the device's)",
-    "name": "the bundle's name (default: the recipe's)",
+    "name": "the bundle's name (default: that of your file, or of the recipe)",
     "engine": "docker, podman or venv (default: the first that answers)",
     "force": "1: run every step again",
     "verify_cache": "1: run what is up to date once more, and compare every output",

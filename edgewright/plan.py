@@ -27,9 +27,10 @@ TYPED: Mapping[str, str] = {"weights": "WEIGHTS", "dataset": "DATA", MODEL: "MOD
 
 @dataclass(frozen=True)
 class File:
-    """A file or folder of the user's or of the project's."""
+    """A file or folder of the user's or of the project's; with a sha256, only while it has that."""
 
     path: Path
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Options:
     firmware: str = ""
     name: str = ""
 
+    @property
+    def sources(self) -> dict[str, File | Asset]:
+        """What the user gives, by role."""
+        return {role: file if isinstance(file, Asset) else File(file) for role, file in self.files.items()}
+
 
 def make_plan(project: Project, device: Device, recipe: Recipe, options: Options) -> Plan:
     """Return the plan for one device, recipe and set of options; refuse what contradicts the stages' declarations."""
@@ -83,7 +89,7 @@ def make_plan(project: Project, device: Device, recipe: Recipe, options: Options
         raise WrongInput(
             f"firmware {firmware.name!r} is for {firmware.device}, not {device.name}", nearest("", fitting)
         )
-    given = {role: source if isinstance(source, Asset) else File(source) for role, source in options.files.items()}
+    given = options.sources
     stages = [project.stages[name] for name in device.pipeline]
     used = _used(stages, given, options.parameters)
     _refuse_unused_options(project, used, options)

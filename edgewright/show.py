@@ -10,7 +10,7 @@ from edgewright import digest, log, options
 from edgewright.build import Build, State
 from edgewright.cache import Size, Store
 from edgewright.config import Project, shown
-from edgewright.plan import Plan
+from edgewright.plan import Plan, Step
 from edgewright.reproduce import Row
 
 COMMANDS = (
@@ -89,9 +89,12 @@ def devices(project: Project) -> None:
         log.out.print(f"    {recipe.name:<16} {recipe.title} ({recipe.imgsz} px)", markup=False)
 
 
-def plan(states: Sequence[State], made: Plan) -> None:
-    """Print what would run and why, a line a step."""
-    log.say("plan", f"{made.name} for {made.device.title}, firmware {made.firmware.name}")
+def plan(states: Sequence[State], made: Plan, undecided: Step | None = None) -> None:
+    """Print what would run and why, a line a step; `undecided`: the step that has to tell first which recipe is meant."""
+    recipe = "" if undecided or made.name == made.recipe.name else f", recipe {made.recipe.name}"
+    log.say("plan", f"{made.name} for {made.device.title}{recipe}, firmware {made.firmware.name}")
+    if undecided:
+        log.say("", f"recipe known once {undecided.stage.name} has run", "dim")
     for state in states:
         if state.record:
             log.say(state.step.stage.name, "up to date", "dim")

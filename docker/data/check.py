@@ -23,7 +23,7 @@ from skeleton import FLIP_IDX
 class Rules:
     """What a task and a board's firmware ask of the labels (parameters of the request)."""
 
-    task: str  # pose or detect
+    task: str  # pose, detect, or nothing: whatever the set is labelled for
     max_pose_classes: int
     keypoint_values: int
 
@@ -48,6 +48,7 @@ class Item:
 class Checked:
     """A data set that can be used."""
 
+    task: str
     root: Path
     source: str
     places: dict[str, tuple[str, ...]]
@@ -62,6 +63,7 @@ def check(root: Path, yaml_name: str, rules: Rules) -> Checked:
     description = describe(root, yaml_name)
     images = list_images(description)
     description = _complete(description, images, rules)
+    rules = replace(rules, task=rules.task or ("pose" if description.kpt_shape else "detect"))
     names = description.names or ()
     shape = description.kpt_shape if rules.task == "pose" else None
     items = _inspect_all(root, images, Form(len(names), shape))
@@ -73,7 +75,7 @@ def check(root: Path, yaml_name: str, rules: Rules) -> Checked:
     flip_idx = description.flip_idx if shape else None
     if shape and not flip_idx:
         print("no flip_idx: training will not mirror images", flush=True)
-    return Checked(root, description.source, description.places, names, shape, flip_idx, items)
+    return Checked(rules.task, root, description.source, description.places, names, shape, flip_idx, items)
 
 
 def _complete(description: Description, images: dict[str, list[str]], rules: Rules) -> Description:
@@ -82,7 +84,7 @@ def _complete(description: Description, images: dict[str, list[str]], rules: Rul
     if description.names is None:
         where, description = "labels", _guess(description, images, rules)
     names, shape = description.names or (), description.kpt_shape
-    if rules.task == "detect":
+    if rules.task == "detect" or not (rules.task or shape):
         if shape and where == "labels":
             raise stage.Refused(
                 "labels: rows hold more than boxes, and the task is detect", "a pose recipe takes keypoints"
@@ -93,7 +95,7 @@ def _complete(description: Description, images: dict[str, list[str]], rules: Rul
     if not shape:
         raise stage.Refused(
             f"{where}: {'no keypoints' if where == 'labels' else 'kpt_shape is missing'}, and the task is pose",
-            "kpt_shape: [17, 3] for 17 keypoints; for boxes only, take a detect recipe: RECIPE=figures-detect",
+            "kpt_shape: [17, 3] for 17 keypoints; for boxes only, take a detect recipe: RECIPE=yolov8n-detect",
         )
     if shape[1] != rules.keypoint_values:
         raise stage.Refused(

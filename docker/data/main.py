@@ -39,7 +39,7 @@ def main(request: stage.Request) -> None:
     )
     save_sheet(draw_sheet(data, *title), output / "contact_sheet.png")
     (output / "data.yaml").write_text(as_yaml(data), encoding="utf-8")
-    (output / "manifest.json").write_text(as_manifest(data, parameters["task"], drawn), encoding="utf-8")
+    (output / "manifest.json").write_text(as_manifest(data, drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

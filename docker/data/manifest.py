@@ -10,10 +10,10 @@ from check import Checked, Item
 from description import SPLITS
 
 
-def as_manifest(data: Checked, task: str, drawn: dict[str, Any] | None) -> str:
+def as_manifest(data: Checked, drawn: dict[str, Any] | None) -> str:
     """JSON with the digests of all images and labels; paths are relative to the data set's root."""
     content = {
-        "task": task,
+        "task": data.task,
         "source": "drawn" if drawn else data.source,
         "drawn": drawn,
         "names": list(data.names),

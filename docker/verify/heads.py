@@ -33,6 +33,12 @@ class Heads:
         """What it finds, as far as shapes tell: a decoded pose model looks like detection with many classes."""
         return "pose" if self.keypoints else "detect"
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it may be for: behind boxes and one score, a decoded pose model has three columns a keypoint."""
+        either = self.form == "decoded" and self.classes > 1 and self.classes % 3 == 1
+        return ("detect", "pose") if either else (self.task,)
+
 
 def anchors(imgsz: int) -> dict[int, int]:
     """Anchors at each stride."""

@@ -2,7 +2,7 @@
 
 Inputs: `model`, what the board gets; `uncompiled`, the same before Vela, for a host cannot run a command stream; the float forms
 `network`, `onnx` and `model_float` as far as there are any; `manifest` and `dataset` for the frames; Vela's `summary`.
-Parameters: `firmware` and `device`, the facts of configs/; `frames`, `pictures`, `gates`, `sigmas`, `skeleton`, `speed`.
+Parameters: `task`; `firmware` and `device`, the facts of configs/; `frames`, `pictures`, `gates`, `sigmas`, `skeleton`, `speed`.
 
 A model that does not fit is a result, not an error: report.json says so, with everything that is wrong.
 """
@@ -43,6 +43,7 @@ def main(request: Request) -> None:
     parameters = request.parameters
     check_gates(parameters["gates"])
     found = inspect(request)
+    check_task(found.heads, parameters["task"], found.file.name)
     stopped = None
     try:
         climb(found, request)
@@ -74,6 +75,12 @@ def inspect(request: Request) -> Findings:
 def recognise_heads(network: Network) -> Heads | None:
     """The network's form, as its outputs' shapes tell."""
     return recognise(side(network), [tensor.shape for tensor in network.outputs])
+
+
+def check_task(heads: Heads | None, task: str, name: str) -> None:
+    """Refuse a model of another task than the recipe's: neither its gates nor its keypoints are the model's."""
+    if heads and task and task not in heads.tasks:
+        raise Refused(f"{name} is a {heads.task} model, and the recipe is for {task}", "leave out RECIPE=")
 
 
 def climb(found: Findings, request: Request) -> None:

@@ -63,12 +63,6 @@ def send(
         return found
     virtually = walk()
     pairs = rehearsal.pictures_of(virtually, made.document(DETECTIONS))
-    if not pairs:
-        log.say(
-            "board",
-            "the virtual board's camera sees a test card; the options of the deployment show it pictures",
-            "dim",
-        )
     with rehearsal.kept(virtually, firmware, [path for _, path in pairs]) as virtual, plugged_in(virtual) as at:
         target = _target(project, device, firmware, at, virtual=True, frames=[name for name, _ in pairs])
         found = flash(made, target, writes)
@@ -107,22 +101,23 @@ def watch(
         live.watch(board, at, firmware, device.title, made, view=view, count=frames)
         return
     virtually = walk()
-    pictures = _pictures(virtually, data)
+    pictures = _pictures(virtually, data, made)
     with rehearsal.kept(virtually, firmware, pictures) as virtual, plugged_in(virtual) as at:
         live.watch(board, at, firmware, device.title, made, view=view, count=frames)
 
 
-def _pictures(walk: Build, data: str) -> list[Path]:
-    """Return what a virtual board's camera sees: what is given, else what the last proof was made on."""
+def _pictures(walk: Build, data: str, made: Bundle | None) -> list[Path]:
+    """Return what a virtual board's camera sees: what is given, else what a bundle's proof was made on, or the last one."""
     if data:
         return rehearsal.pictures_in(data)
-    return [path for _, path in rehearsal.pictures_of(walk, most=rehearsal.SHOWN)]
+    proof = made.document(DETECTIONS) if made else None
+    return [path for _, path in rehearsal.pictures_of(walk, proof, rehearsal.SHOWN)]
 
 
-def stand_up(walk: Build, data: str, fault: str, port: str) -> None:
-    """Run a virtual board until Ctrl-C, for any client to talk to; its camera sees `data`, else what the last proof was made on."""
+def stand_up(walk: Build, made: Bundle | None, data: str, fault: str, port: str) -> None:
+    """Run a virtual board until Ctrl-C, for any client to talk to; its camera sees `data`, else what the proof was made on."""
     faults = parse(fault)
-    pictures = _pictures(walk, data)
+    pictures = _pictures(walk, data, made)
     if port not in ("", TCP):
         raise WrongInput(f"PORT={port}: a virtual board makes its own port", f"PORT={TCP}, or leave it out")
     firmware = walk.plan.firmware

@@ -78,6 +78,16 @@ def find(dist: Path, device: Device, name: str = "", given: str = "", firmware: 
     return open_bundle(newest.parent)
 
 
+def find_any(dist: Path, device: Device, name: str, firmware: str) -> Bundle | None:
+    """Return the same, or nothing where there is none and none is asked for by its name."""
+    try:
+        return find(dist, device, name, firmware=firmware)
+    except WrongInput:
+        if name:
+            raise
+        return None
+
+
 def open_bundle(folder: Path) -> Bundle:
     """Verify every sum of a bundle; the first byte goes nowhere before."""
     try:

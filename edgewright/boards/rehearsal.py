@@ -8,11 +8,12 @@ import os
 import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgewright import log
 from edgewright.boards.bundles import board_of
 from edgewright.boards.virtual.board import Say, VirtualBoard, plugged_in
 from edgewright.boards.virtual.line import NONE, Faults, Transport
@@ -20,12 +21,12 @@ from edgewright.boards.virtual.terminal import Terminal
 from edgewright.boards.virtual.wiring import Wiring
 from edgewright.boards.virtual.worker import Workshop
 from edgewright.build import LOCKS, Build
-from edgewright.config import RECORD
+from edgewright.config import RECORD, Asset
 from edgewright.environments import exclusively
 from edgewright.errors import WrongInput
 from edgewright.execute import RUN
 from edgewright.firmware import Firmware
-from edgewright.plan import DETECTIONS, MODEL, VERDICT, Step
+from edgewright.plan import DETECTIONS, MODEL, VERDICT, Output, Source, Step
 from edgewright.records import read
 
 FRAMES = 4  # of a rehearsal: TFLM takes half a second each
@@ -49,15 +50,51 @@ def proof_of(walk: Build) -> Step:
 
 
 def pictures_of(walk: Build, proof: dict[str, Any] | None = None, most: int = FRAMES) -> list[tuple[str, Path]]:
-    """Return frames of a proof (default: the walk's own) with their names there: those first in which something was found."""
+    """Return frames of a proof (default: the walk's own) with their names there: those first in which something was found.
+
+    Where there are none, or they are not what they were, it says why a test card is seen instead.
+    """
     step = proof_of(walk)
-    record, source = walk.done.get(step.stage.name), step.inputs.get(DATASET)
-    if source is None or record is None or DETECTIONS not in record.outputs:
+    source = step.inputs.get(DATASET)
+    try:
+        rows = (proof or json.loads(_there(walk, Output(step.stage.name, DETECTIONS)).read_text()))["frames"]
+        if not rows or source is None:
+            raise _Gone("the proof was made without pictures")
+        folder = _there(walk, source)
+        names = [str(row["name"]) for row in sorted(rows, key=lambda row: not row["results"])]
+    except (_Gone, LookupError, TypeError, ValueError) as problem:
+        reason = problem if isinstance(problem, _Gone) else "nobody can read on what the proof was made"
+        log.say("board", f"{reason}: the virtual board's camera sees a test card", "yellow")
         return []
-    rows = (proof or json.loads((walk.volume / record.path(DETECTIONS)).read_text()))["frames"]
-    folder = walk.path(source)
-    chosen = sorted(rows, key=lambda row: not row["results"])[:most]
-    return [(row["name"], folder / row["name"]) for row in chosen if (folder / row["name"]).is_file()]
+    # A bundle may be somebody else's, and name what lies elsewhere.
+    pairs = [(name, folder / name) for name in names if ".." not in Path(name).parts and not Path(name).is_absolute()]
+    return [(name, path) for name, path in pairs if path.is_file()][:most]
+
+
+class _Gone(Exception):
+    """Something that a proof was made on is not here."""
+
+
+def _there(walk: Build, source: Source) -> Path:
+    """Return where a source lies, if it is there and still what it was."""
+    if isinstance(source, Asset):
+        return walk.path(source)
+    if isinstance(source, Output):
+        stage = next((step.stage for step in walk.plan.steps if step.stage.name == source.stage), None)
+        record = walk.done.get(source.stage)
+        if stage is None or record is None or source.role not in record.outputs:
+            raise _Gone("what the proof was made on is no longer in build/")
+        if problem := record.problem(walk.volume, stage):
+            raise _Gone(f"{record.folder}: {problem}")
+        return walk.path(source)
+    try:
+        if not source.path.exists():
+            raise _Gone(f"{source.path} is not there any more")
+        if source.sha256 and walk.digest(source) != source.sha256:
+            raise _Gone(f"{source.path} is not what the proof was made on")
+    except (OSError, ValueError, WrongInput) as problem:
+        raise _Gone(f"{source.path}: {problem}") from None
+    return source.path
 
 
 def pictures_in(given: str) -> list[Path]:
@@ -112,8 +149,8 @@ def uncompiled(walk: Build, content: bytes) -> Path | None:
     """
     found = dict(_compiled_here(walk.volume))
     step = proof_of(walk)
-    if UNCOMPILED in step.inputs and step.stage.name in walk.done:
-        found[walk.path(step.inputs[MODEL])] = walk.path(step.inputs[UNCOMPILED])
+    with suppress(_Gone, KeyError):
+        found[_there(walk, step.inputs[MODEL])] = _there(walk, step.inputs[UNCOMPILED])
     for compiled, before in found.items():
         if before.exists() and content.startswith(compiled.read_bytes()):
             return before

@@ -107,11 +107,21 @@ def test_the_model_is_what_the_firmware_accepts(
         assert wanted == ["decoded"] or not found.operators & FORBIDDEN
 
 
-def test_given_weights_decide_the_task_and_not_the_recipe(workspace: Workspace, engine: Engine) -> None:
+def test_given_weights_decide_the_task_and_with_it_the_recipe(workspace: Workspace, engine: Engine) -> None:
     trained = workspace.deploy("esp32s3", engine=engine.name, recipe="figures-detect", epochs=1, name="contract-detect")
     steps = {step["stage"]: step for step in json.loads((trained / "manifest.json").read_text())["steps"]}
     (best,) = (workspace.root / "build").glob(f"train-{steps['train']['key'][:12]}/best.pt")
-    bundle = workspace.deploy("grove-vision-ai-v2", engine=engine.name, weights=best, name="detect-weights")
+    options = {"device": "grove-vision-ai-v2", "engine": engine.name, "weights": best, "name": "detect-weights"}
+    code, text = workspace.run("deploy", **options)
+    assert code == 0, text
+    assert "keypoint" not in text
+    bundle = workspace.root / "dist" / "detect-weights-grove-vision-ai-v2-0.1.0"
+    assert json.loads((bundle / "manifest.json").read_text())["recipe"] == "weights-detect"
+    assert "keypoint" not in json.dumps(json.loads((bundle / "report.json").read_text())["verdict"])
+    code, text = workspace.run("plan", **options)
+    assert (code, "recipe weights-detect" in text) == (0, True), text
+    code, text = workspace.run("deploy", **{**options, "recipe": "figures-pose"})
+    assert (code, "the network's task is detect, and RECIPE=figures-pose is for pose" in text) == (2, True), text
     wanted = PROJECT.firmwares["grove-vision-ai-v2-sscma-1.x"].stages["export"]["outputs"]["detect"]
     assert [output.shape for output in read(bundle / "model.tflite").outputs] == [shape_of(n, 1, 0) for n in wanted]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import serial
 from serial.tools.list_ports import comports
 
 from edgewright.config import load_project
-from tests.conftest import ROOT, Workspace, first_engine
+from edgewright.engine import Engine
+from tests.conftest import ROOT, Workspace, first_engine, skip_large
 
 DEVICES = load_project(ROOT).devices
 FRAMES = 4  # of the validation split
@@ -65,6 +67,35 @@ def test_a_virtual_board_is_flashed_and_watched(workspace: Workspace, options: d
     assert code == 0, text
     assert "17 points" in text
     assert "2 frames, something seen in" in text
+
+
+@pytest.mark.parametrize("name", ["model", "weights"])
+def test_what_was_deployed_is_flashed_and_watched_without_repeating_an_option(
+    engine: Engine, workspace: Workspace, assets: Path, tmp_path: Path, name: str
+) -> None:
+    skip_large(engine, "verify")
+    file = {
+        "model": assets / "himax" / "yolov8n-pose_192_full_integer_quant.tflite",
+        "weights": assets / "weights" / "yolov8n-pose-recovered.pt",
+    }[name]
+    data = shutil.copytree(assets / "coco8-pose", tmp_path / "data")
+    bundle = workspace.deploy("grove-vision-ai-v2", **{name: file, "data": data, "engine": engine.name})
+    assert bundle.name == f"{file.stem}-grove-vision-ai-v2-0.1.0"
+    assert str(tmp_path) not in (bundle / "manifest.json").read_text()
+    given = {"device": "grove-vision-ai-v2", "port": "virtual", "name": file.stem}
+    code, text = workspace.run("flash", **given)
+    assert code == 0, text
+    assert f"{FRAMES} of {FRAMES} frames give what the proof says" in text
+    assert f"engine   {engine.name}" in text
+    code, text = workspace.run("monitor", **given, count=2)
+    assert code == 0, text
+    assert "2 frames, something seen in" in text
+    with standing(workspace, device="grove-vision-ai-v2", name=file.stem) as port:
+        assert port.exists()
+    (data / "images" / "val").rename(data / "moved")
+    code, text = workspace.run("flash", **given)
+    assert code == 0, text
+    assert f"{data} is not what the proof was made on: the virtual board's camera sees a test card" in text
 
 
 @contextmanager

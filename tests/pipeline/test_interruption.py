@@ -70,4 +70,5 @@ def test_two_deploys_at_once_do_each_step_once(fresh: object, engine: Engine, as
     assert [process.returncode for process in both] == [0, 0], said
     assert "".join(said).count("vela     runs:") == 1
     assert workspace.left_over() == []
-    assert [path.name for path in (workspace.root / "dist").iterdir()] == ["figures-pose-grove-vision-ai-v2-0.1.0"]
+    bundle = "yolov8n-pose_192_full_integer_quant-grove-vision-ai-v2-0.1.0"
+    assert [path.name for path in (workspace.root / "dist").iterdir()] == [bundle]

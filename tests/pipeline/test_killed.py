@@ -150,7 +150,7 @@ def test_a_full_disk_is_said_in_one_line_and_room_is_all_it_needs(
     workspace = make("one")
     for folder, size in (("build", "4m"), ("store", "1m")):
         (workspace.root / folder).mkdir()
-        mounted = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(workspace.root / folder)]
+        mounted = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", str(workspace.root / folder)]
         if subprocess.run(mounted, capture_output=True, check=False).returncode:
             pytest.skip("this machine does not let root mount a tmpfs")
     try:

@@ -162,11 +162,19 @@ def test_a_foreign_file_is_compared_with_the_weights_it_was_made_from(
     assert "max_ap_drop = 0.1 was not checked: 4 frames are too few" in text
 
 
+def test_a_recipe_of_another_task_than_the_files_is_refused(workspace: Workspace, engine: Engine, models: Path) -> None:
+    options = {"model": models / f"{HIMAX}.tflite", "recipe": "figures-detect", "engine": engine.name}
+    code, text = workspace.run("verify", device=ESP, **options)
+    assert code == WRONG_INPUT, text
+    assert f"error: {HIMAX}.tflite is a pose model, and the recipe is for detect\n hint: leave out RECIPE=" in text
+
+
 def test_a_gate_that_is_missed_fails_the_deployment(
     workspace: Workspace, engine: Engine, assets: Path, tmp_path: Path
 ) -> None:
     recipe = workspace.root / "configs" / "recipes" / "strict.toml"
-    text = (workspace.root / "configs" / "recipes" / "figures-pose.toml").read_text().partition("[verify.gates]")[0]
+    text = (workspace.root / "configs" / "recipes" / "weights-pose.toml").read_text().partition("[verify.gates]")[0]
+    text = text.replace('default_for = "weights"', "")
     recipe.write_text(text + "[verify.gates]\nmax_keypoint_drift_px = 0.01\n")
     data = many_frames(assets, tmp_path / "set")
     weights = assets / "weights" / "yolov8n-pose-recovered.pt"

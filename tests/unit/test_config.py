@@ -133,3 +133,12 @@ def test_an_unknown_name_is_answered_with_the_nearest(toy: Path) -> None:
     with pytest.raises(WrongInput, match="unknown device 'bord'") as refusal:
         load_project(toy).pick("device", "bord")
     assert refusal.value.hint == "perhaps you meant 'board'"
+
+
+def test_two_recipes_for_one_default_are_refused_by_name(toy: Path) -> None:
+    for name in ("figures", "mine"):
+        path = toy / "configs" / "recipes" / f"{name}.toml"
+        path.write_text('title = "t"\ntask = "pose"\nimgsz = 64\ndefault_for = "nothing"\n')
+    with pytest.raises(WrongInput, match=r"mine\.toml: default_for = 'nothing': figures is that") as refusal:
+        load_project(toy)
+    assert "RECIPE=" in refusal.value.hint

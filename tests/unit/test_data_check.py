@@ -339,3 +339,15 @@ def test_a_folder_of_images_alone_is_both_splits(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "run/data/manifest.json").read_text())
     assert [entry["image"] for entry in manifest["splits"]["val"]] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_without_a_task_a_set_is_checked_as_what_it_is_labelled_for(data: SimpleNamespace, tmp_path: Path) -> None:
+    """Of a .tflite nobody knows its task yet when the images are checked that it is measured on."""
+    posed = check(data, make_set(tmp_path / "posed"), task="")
+    assert (posed.task, posed.kpt_shape) == ("pose", (17, 3))
+    boxes = make_set(tmp_path / "boxes")
+    for path in boxes.glob("labels/*/*.txt"):
+        path.write_text("".join(" ".join(line.split()[:5]) + "\n" for line in path.read_text().splitlines()))
+    found = check(data, boxes, task="")
+    assert (found.task, found.kpt_shape) == ("detect", None)
+    assert json.loads(data.manifest.as_manifest(found, None))["task"] == "detect"

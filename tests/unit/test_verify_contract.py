@@ -241,3 +241,19 @@ def test_what_the_export_makes_for_a_firmware_is_what_it_accepts(verify: SimpleN
         form = "decoded" if order == ["decoded"] else forms[task]
         accepted = next(one for one in firmware.accepts if one.form == form)
         assert not accepted.order or list(accepted.order) == order
+
+
+@pytest.mark.parametrize(
+    ("shapes", "tasks"),
+    [
+        ([(1, 84, 756)], ("detect",)),
+        ([(1, 5, 756)], ("detect",)),
+        # One class and 17 keypoints, or 52 classes.
+        ([(1, 56, 756)], ("detect", "pose")),
+        ([(1, 4, 756), (1, 756, 52)], ("detect",)),
+    ],
+)
+def test_outputs_tell_the_task_as_far_as_they_can(
+    verify: SimpleNamespace, shapes: list[tuple[int, ...]], tasks: tuple[str, ...]
+) -> None:
+    assert verify.heads.recognise(192, shapes).tasks == tasks

@@ -1,0 +1,80 @@
+"""What a bundle was made from, found again: its manifest → a walk over the steps that made it, as far as they are still here.
+
+A manifest may be somebody else's. Keys and digests of it are looked for on the volume; nothing runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from edgewright import engines, records, whereabouts
+from edgewright.build import Build
+from edgewright.config import Asset, Project
+from edgewright.engine import Engine
+from edgewright.errors import EngineMissing, WrongInput
+from edgewright.plan import MODEL, File, Output, Plan, Source, Step
+from edgewright.supply import Supply
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def walk_of(
+    project: Project, manifest: Mapping[str, Any], engine: str, supply: Supply, given: Mapping[str, Path | Asset]
+) -> Build:
+    """Return the walk that made a bundle, with the records that are still here; `given` by role is where its files may lie.
+
+    Its engine is the one that is asked for, else the bundle's own.
+    """
+    volume = project.root / "build"
+    try:
+        plan = _plan(project, manifest, volume, given)
+        keys = {str(step["stage"]): str(step["key"]) for step in manifest["steps"]}
+    except (LookupError, TypeError, AttributeError):
+        raise WrongInput("manifest.json: not as Edgewright writes it", "make deploy") from None
+    walk = Build(plan, _engine(project.root, engine, manifest, supply), volume, supply)
+    for step in plan.steps:
+        key = keys[step.stage.name]
+        if SHA256.fullmatch(key) and (record := records.find(volume, step.stage.name, key)):
+            walk.done[step.stage.name] = record
+    return walk
+
+
+def _plan(project: Project, manifest: Mapping[str, Any], volume: Path, given: Mapping[str, Path | Asset]) -> Plan:
+    def source(role: str, origin: Mapping[str, str]) -> Source | None:
+        if "step" in origin:
+            return Output(str(origin["step"]), str(origin["role"]))
+        if "asset" in origin:
+            return project.assets.get(origin["asset"])
+        total, typed = str(origin["sha256"]), given.get(role)
+        if isinstance(typed, Path):
+            return File(typed, total)
+        found = whereabouts.find(volume, total) if SHA256.fullmatch(total) else None
+        return File(found or Path(Path(origin["file"]).name), total)
+
+    steps = []
+    for made in manifest["steps"]:
+        # A stage that is no longer here has left nothing that anybody could use.
+        if stage := project.stages.get(made["stage"]):
+            inputs = {role: found for role, origin in made["inputs"].items() if (found := source(role, origin))}
+            steps.append(Step(stage, dict(made["parameters"]), inputs))
+    model = source(MODEL, manifest["model"]["from"])
+    return Plan(
+        project.pick("device", manifest["device"]),
+        project.pick("firmware", manifest["firmware"]["name"]),
+        project.pick("recipe", manifest["recipe"]),
+        str(manifest["name"]),
+        tuple(steps),
+        model or Output("", MODEL),
+    )
+
+
+def _engine(root: Path, asked: str, manifest: Mapping[str, Any], supply: Supply) -> Engine:
+    """Return the engine that is asked for, else the bundle's, in which its environments are; else the first that answers."""
+    if not asked:
+        with suppress(EngineMissing, WrongInput, LookupError, TypeError):
+            return engines.choose(root, str(manifest["engine"]["name"]), supply)
+    return engines.choose(root, asked, supply)
