@@ -33,7 +33,7 @@ def walk_of(
     try:
         plan = _plan(project, manifest, volume, given)
         keys = {str(step["stage"]): str(step["key"]) for step in manifest["steps"]}
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError, ValueError):
         raise WrongInput("manifest.json: not as Edgewright writes it", "make deploy") from None
     walk = Build(plan, _engine(project.root, engine, manifest, supply), volume, supply)
     for step in plan.steps:

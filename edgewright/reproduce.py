@@ -21,6 +21,7 @@ from edgewright.config import Project, shown
 from edgewright.engine import Conditions, Engine
 from edgewright.errors import EdgewrightError, HashDiffers
 from edgewright.execute import Work, execute
+from edgewright.file_index import FileIndex
 from edgewright.plan import File, Plan, Step
 from edgewright.records import Record
 
@@ -58,11 +59,13 @@ def other_conditions() -> Conditions:
 def reproduce(project: Project, first: Build, engine: Engine) -> list[Row]:
     """Build `first`'s plan twice and return a row for each output; raise HashDiffers, saying what differs, and keep both builds.
 
-    Only plan, engine and supply of `first` are used: neither its volume nor the user's cache gives anything.
+    Only plan, engine and supply of `first` are used: neither its volume nor the user's cache gives anything,
+    and the user's files are read again.
     """
     root = first.volume / FOLDER
     shutil.rmtree(root, ignore_errors=True)
-    one = replace(first, volume=root / ONE, store=Store(root / "store-1"), done={})
+    nothing: dict[str, Any] = {"done": {}, "digests": {}, "index": FileIndex(root / "index")}
+    one = replace(first, volume=root / ONE, store=Store(root / "store-1"), **nothing)
     other = other_conditions()
     two = replace(one, engine=engine, volume=root / TWO, store=Store(root / "store-2"), conditions=other, done={})
     log.say("first", f"{one.engine.name}, all cores")
