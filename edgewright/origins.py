@@ -17,6 +17,7 @@ from edgewright.config import Asset, Project
 from edgewright.engine import Engine
 from edgewright.errors import EngineMissing, WrongInput
 from edgewright.plan import MODEL, File, Output, Plan, Source, Step
+from edgewright.records import Record
 from edgewright.supply import Supply
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,12 +36,12 @@ def walk_of(
         keys = {str(step["stage"]): str(step["key"]) for step in manifest["steps"]}
     except (LookupError, TypeError, AttributeError, ValueError):
         raise WrongInput("manifest.json: not as Edgewright writes it", "make deploy") from None
-    walk = Build(plan, _engine(project.root, engine, manifest, supply), volume, supply)
+    done = {}
     for step in plan.steps:
         key = keys[step.stage.name]
         if SHA256.fullmatch(key) and (record := records.find(volume, step.stage.name, key)):
-            walk.done[step.stage.name] = record
-    return walk
+            done[step.stage.name] = record
+    return Build(plan, _engine(project.root, engine, manifest, done, supply), volume, supply, done=done)
 
 
 def _plan(project: Project, manifest: Mapping[str, Any], volume: Path, given: Mapping[str, Path | Asset]) -> Plan:
@@ -72,9 +73,14 @@ def _plan(project: Project, manifest: Mapping[str, Any], volume: Path, given: Ma
     )
 
 
-def _engine(root: Path, asked: str, manifest: Mapping[str, Any], supply: Supply) -> Engine:
-    """Return the engine that is asked for, else the bundle's, in which its environments are; else the first that answers."""
-    if not asked:
+def _engine(root: Path, asked: str, manifest: Mapping[str, Any], done: Mapping[str, Record], supply: Supply) -> Engine:
+    """Return the engine that is asked for, else that in which the bundle was made here, else the first that answers.
+
+    Somebody else's manifest does not decide that their model runs here without isolation.
+    """
+    if not asked and done:
         with suppress(EngineMissing, WrongInput, LookupError, TypeError):
-            return engines.choose(root, str(manifest["engine"]["name"]), supply)
+            own = engines.choose(root, str(manifest["engine"]["name"]), supply)
+            if all((record.facts["isolation"] == "container") == own.hermetic for record in done.values()):
+                return own
     return engines.choose(root, asked, supply)

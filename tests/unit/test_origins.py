@@ -129,6 +129,13 @@ def test_the_frames_of_the_proof_are_found_without_any_option(
     assert str(pictures.parent) not in (project.root / "dist" / "any-judged-0.1.0" / "manifest.json").read_text()
 
 
+def test_somebody_elses_manifest_does_not_choose_the_engine(project: Project, model: Path) -> None:
+    manifest = deploy(project, model=model)
+    assert walk_that_made(project, manifest, typed()).engine.name == "here"
+    shutil.rmtree(project.root / "build")
+    assert walk_that_made(project, manifest, typed()).engine.name == "other"
+
+
 def test_what_was_drawn_is_found_in_its_step(project: Project) -> None:
     manifest = deploy(project, recipe="figures")
     found = rehearsal.pictures_of(walk_that_made(project, manifest, typed()))
