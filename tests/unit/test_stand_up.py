@@ -46,7 +46,7 @@ def stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     plan = SimpleNamespace(firmware=PROJECT.firmwares[device.firmware], device=device)
     walk: Any = SimpleNamespace(plan=plan)
     (tmp_path / "picture.png").touch()
-    thread = threading.Thread(target=actions.stand_up, args=(walk, str(tmp_path / "picture.png"), "", ""))
+    thread = threading.Thread(target=actions.stand_up, args=(walk, None, str(tmp_path / "picture.png"), "", ""))
     thread.start()
     until = time.monotonic() + WAIT_S
     while not any(text.startswith("RESET") for text in said) and time.monotonic() < until:
