@@ -5,10 +5,13 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import stage
 from pictures import Unreadable
 
 IMAGE_BYTES_MAX = 256 << 20
-TEXT_BYTES_MAX = 4 << 20  # of labels, a list or a yaml; a row with 17 keypoints has 400 bytes
+LABELS_BYTES_MAX = 4 << 20  # of one image; a row with 17 keypoints has 400 bytes
+LIST_BYTES_MAX = 128 << 20  # COCO's list of 118,000 images has 4 MB, that of Objects365 80 MB
+YAML_BYTES_MAX = 256 << 10  # 1,000 classes have 30 kB; the parser, in Python, takes 2 s for this
 _HOPS_MAX = 40  # links behind links; what Linux follows
 
 
@@ -22,6 +25,16 @@ def read(root: Path, place: str, limit_bytes: int) -> bytes:
     if state.st_size > limit_bytes:
         raise Unreadable(f"{state.st_size:,} bytes; more than {limit_bytes:,} are not read")
     return (root / place).read_bytes()
+
+
+def refuse_unwritable(place: str) -> None:
+    """Raise Refused for a name that is not UTF-8: no manifest and no list could hold it, and other systems could not read it."""
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise stage.Refused(
+            f"{stage.printable(place)}: a name that is not UTF-8", "rename it, with its labels"
+        ) from None
 
 
 def stays_inside(root: Path, place: str) -> bool:
