@@ -95,13 +95,13 @@ def run(main: Callable[[Request], None]) -> None:
     try:
         main(request)
     except Refused as refusal:
-        print(f"error: {_lines(str(refusal))}", file=sys.stderr)
+        print(f"error: {fit_lines(str(refusal))}", file=sys.stderr)
         if refusal.hint:
-            print(f" hint: {_lines(refusal.hint)}", file=sys.stderr)
+            print(f" hint: {fit_lines(refusal.hint)}", file=sys.stderr)
         sys.exit(REFUSED)
 
 
-def _lines(text: str) -> str:
+def fit_lines(text: str) -> str:
     """A refusal's text with what came from foreign files made visible, and each line cut to what can be read."""
     lines = [printable(line) for line in text.split(NEXT_LINE)]
     return NEXT_LINE.join(line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]} …" for line in lines)

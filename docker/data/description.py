@@ -194,12 +194,13 @@ def _inside(root: Path, start: Path, text: Any, where: str) -> Path:
 def _names(content: dict[Any, Any], where: str) -> tuple[str, ...]:
     """The class names in order, from a list, a table of numbers, or only a count."""
     names, count = content.get("names"), content.get("nc")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise stage.Refused(f"{where}: nc is {stage.shown(count)}", "nc is the number of classes")
-    if (count or 0) > CLASSES_MAX or (isinstance(names, list | dict) and len(names) > CLASSES_MAX):
-        most = max(count or 0, len(names) if isinstance(names, list | dict) else 0)
+    if count is not None and not (type(count) is int and 1 <= count <= CLASSES_MAX):
         raise stage.Refused(
-            f"{where}: {most:,} classes; {CLASSES_MAX:,} are read", "keep those that the board shall see"
+            f"{where}: nc is {stage.shown(count)}", f"nc is the number of classes, at most {CLASSES_MAX:,}"
+        )
+    if isinstance(names, list | dict) and len(names) > CLASSES_MAX:
+        raise stage.Refused(
+            f"{where}: {len(names):,} classes; {CLASSES_MAX:,} are read", "keep those that the board shall see"
         )
     if names is None:
         if count is None:
