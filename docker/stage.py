@@ -74,7 +74,7 @@ def _escaped(letter: str) -> str:
 
 def shown(value: object) -> str:
     """A foreign value for a message, as Python writes it: the first items of the first levels, for it may contain itself."""
-    return _SHORT.repr(value)
+    return printable(_SHORT.repr(value))
 
 
 _SHORT = reprlib.Repr()
