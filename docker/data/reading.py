@@ -17,6 +17,8 @@ _HOPS_MAX = 40  # links behind links; what Linux follows
 
 def read(root: Path, place: str, limit_bytes: int) -> bytes:
     """A file's bytes; raises Unreadable for what is no file of the data set, OSError for what cannot be read."""
+    if "\0" in place:
+        raise Unreadable("no name that a file can have")
     if not stays_inside(root, place):
         raise Unreadable("a link that leads outside the data set's folder, or is absolute")
     state = (root / place).stat()
