@@ -226,6 +226,7 @@ def test_values_of_other_kinds_in_their_places(read: SimpleNamespace, tmp_path: 
     file, network = started()
     content: Any = {"model": network, "version": "8.4.0"}
     conv = network._modules["model"]._modules["0"]
+    children, norm = conv._modules, conv._modules["bn"]
     for place in pick.draw(st.lists(st.sampled_from(PLACES + KEYS), min_size=1, max_size=3)):
         value = pick.draw(VALUES)
         if place in KEYS:
@@ -240,9 +241,9 @@ def test_values_of_other_kinds_in_their_places(read: SimpleNamespace, tmp_path: 
         elif place == "content":
             content |= {pick.draw(WORDS): value}
         elif place == "child":
-            conv._modules[pick.draw(WORDS)] = value
+            children[pick.draw(WORDS)] = value
         elif place == "eps":
-            setattr(conv._modules["bn"], pick.draw(st.sampled_from(["eps", "x"])), value)
+            setattr(norm, pick.draw(st.sampled_from(["eps", "x"])), value)
         else:
             content["model"] = pick.draw(st.sampled_from([value, network]))
     try:
