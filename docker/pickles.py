@@ -13,7 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stage import Budget, Refused, printable
+from stage import Budget, Refused
+from text import visible
 
 OPCODES_MAX = 2_000_000  # a yolov8x with its optimiser has 150,000; each takes a microsecond
 CLASSES_MAX = 1_000  # names that a pickle may use; checkpoints of ultralytics use 30
@@ -184,7 +185,7 @@ class Machine:
         module = "builtins" if module == "__builtin__" else module
         known = name in KNOWN_BUILTINS if module == "builtins" else module.split(".")[0] in KNOWN_PACKAGES
         if not known or len(module) + len(name) > NAME_MAX:
-            full = printable(f"{module}.{name}")
+            full = visible(f"{module}.{name}")
             full = full if len(full) <= NAME_MAX else f"{full[:NAME_MAX]}…"
             raise Refused(f"{self.where}: names '{full}', which no checkpoint of ultralytics does: not read", self.hint)
         if (module, name) in self.meanings:

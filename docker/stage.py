@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from text import visible
+
 REFUSED = 2  # exit code: the input is at fault, and one line has said how
 LINE_MAX = 1000  # characters of one line of a refusal: paths have up to a few hundred
 NEXT_LINE = "\n       "  # between the lines of a refusal that has several
@@ -61,20 +63,9 @@ def progress(done: int, total: int, text: str = "") -> None:
     print(f"{done}/{total} {text}".rstrip(), flush=True)
 
 
-def printable(text: str) -> str:
-    r"""Foreign text as one line that moves no cursor: what cannot be seen becomes `\x1b`, and a byte that is no UTF-8 `\xe9`."""
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # Python's stand-in for a byte of a file name
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode("ascii")
-
-
 def shown(value: object) -> str:
     """A foreign value for a message, as Python writes it: the first items of the first levels, for it may contain itself."""
-    return printable(_SHORT.repr(value))
+    return visible(_SHORT.repr(value))
 
 
 _SHORT = reprlib.Repr()
@@ -103,5 +94,5 @@ def run(main: Callable[[Request], None]) -> None:
 
 def fit_lines(text: str) -> str:
     """A refusal's text with what came from foreign files made visible, and each line cut to what can be read."""
-    lines = [printable(line) for line in text.split(NEXT_LINE)]
+    lines = [visible(line) for line in text.split(NEXT_LINE)]
     return NEXT_LINE.join(line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]} …" for line in lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import stage
+from text import visible
 
 _SHOWN = 5  # more than that nobody reads at once
 
@@ -19,7 +20,7 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        return stage.printable(f"{self.where}: {self.fact}")
+        return visible(f"{self.where}: {self.fact}")
 
 
 def refuse(problems: Iterable[Problem]) -> None:

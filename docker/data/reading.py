@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -31,12 +32,10 @@ def read(root: Path, place: str, limit_bytes: int) -> bytes:
 
 def refuse_unwritable(place: str) -> None:
     """Raise Refused for a name that is not UTF-8: no manifest and no list could hold it, and other systems could not read it."""
-    try:
-        place.encode()
-    except UnicodeEncodeError:
-        raise stage.Refused(
-            f"{stage.printable(place)}: a name that is not UTF-8", "rename it, with its labels"
-        ) from None
+    raw = os.fsencode(place)
+    readable = raw.decode(errors="backslashreplace")
+    if raw != readable.encode():
+        raise stage.Refused(f"{readable}: a name that is not UTF-8", "rename it, with its labels")
 
 
 def stays_inside(root: Path, place: str) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 Edit = tuple[str, int, bytes]
+# For properties that take tens of milliseconds: a quarter of the examples that others have.
+fewer = settings(max_examples=max(1, settings().max_examples // 4))
 # Where formats keep sizes and kinds, these are the values that surprise.
 SURPRISES = [
     b"\x00",

@@ -20,7 +20,7 @@ from bounds import bounded
 from checkpoint_maker import DETECT, HEAD, Call, File, module, named
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mutations import Edit, edited, edits, rearranged
+from mutations import Edit, edited, edits, fewer, rearranged
 from stage_modules import DOCKER, imported
 
 ASSETS = DOCKER.parents[1] / "shared" / "assets" / "weights"
@@ -220,6 +220,7 @@ def started() -> tuple[File, Any]:
 PLACES = ["model", "names", "yaml", "_modules", "_parameters", "_buffers", "child", "eps", "content"]
 
 
+@fewer
 @given(pick=st.data())
 def test_values_of_other_kinds_in_their_places(read: SimpleNamespace, tmp_path: Path, pick: st.DataObject) -> None:
     """A whole checkpoint, and in some of its places something else."""
@@ -253,6 +254,7 @@ def test_values_of_other_kinds_in_their_places(read: SimpleNamespace, tmp_path: 
     answers_or_refuses(read, path)
 
 
+@fewer
 @given(pick=st.data())
 def test_rows_of_a_yaml_of_other_values(read: SimpleNamespace, tmp_path: Path, pick: st.DataObject) -> None:
     file, network = started()
@@ -268,7 +270,7 @@ def test_rows_of_a_yaml_of_other_values(read: SimpleNamespace, tmp_path: Path, p
 
 
 @pytest.mark.skipif(not ASSETS.is_dir(), reason=f"no real checkpoints in {ASSETS}")
-@settings(max_examples=max(1, settings().max_examples // 10))
+@settings(max_examples=max(1, settings().max_examples // 20))
 @given(name=st.sampled_from(["yolov8n.pt", "best-ultralytics-8.4.190.pt"]), pick=st.data())
 def test_opcodes_of_a_real_pickle_rearranged(
     read: SimpleNamespace, tmp_path: Path, name: str, pick: st.DataObject
