@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from contextlib import nullcontext
+from multiprocessing import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,9 @@ SIDE_MAX = 65_535  # pixels; what JPEG can hold, and longer ones make strips tha
 SCANS_MAX = (
     20  # of a progressive JPEG of PIXELS_MAX, more of a smaller one; encoders write 10, each as long as one picture
 )
+# Each process takes twelve bytes a pixel: sixteen of them 3 GB for pictures of this size, and 1.2 GB each for the largest.
+_LARGE = 16_000_000  # pixels; what is larger is decoded by one process at a time …
+_ALONE = Lock()  # … of all that are forked from the one that imports this
 # The next marker of a JPEG with what follows it, found as libjpeg finds it; restarts are part of the numbers.
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])(..)?", re.DOTALL)
 _SCAN, _END = 0xDA, 0xD9
@@ -38,11 +43,9 @@ def decode(content: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _refuse_costly(image, content)
-            image.load()
-            upright = ImageOps.exif_transpose(image) or image
-            if upright.mode.startswith("I;16"):  # 16-bit greys: the upper byte, as OpenCV does
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            picture = upright.convert("RGB")
+            is_large = image.width * image.height > _LARGE
+            with _ALONE if is_large else nullcontext():
+                picture = _upright(image)
     except UnidentifiedImageError:
         raise Unreadable("no image, or not one of JPEG, PNG, BMP, TIFF, WebP") from None
     except Image.DecompressionBombError:
@@ -54,6 +57,15 @@ def decode(content: bytes) -> Image.Image:
     if min(picture.size) < _SMALLEST:
         raise Unreadable(f"{picture.width} x {picture.height} pixels; training drops what is below {_SMALLEST}")
     return picture
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """All pixels of an opened image, upright, in RGB."""
+    image.load()
+    upright = ImageOps.exif_transpose(image) or image
+    if upright.mode.startswith("I;16"):  # 16-bit greys: the upper byte, as OpenCV does
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    return upright.convert("RGB")
 
 
 def _refuse_costly(image: Image.Image, content: bytes) -> None:

@@ -177,6 +177,25 @@ def test_a_picture_of_a_medium_format_camera_is_read(data: SimpleNamespace) -> N
     assert data.pictures.decode(content.getvalue()).size == (65_500, 20)
 
 
+def test_large_pictures_are_decoded_one_at_a_time(data: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen processes with 1.2 GB each would be killed for want of memory, and the picture blamed for it."""
+    turns = []
+
+    class Turn:
+        def __enter__(self) -> None:
+            turns.append("begun")
+
+        def __exit__(self, *_: object) -> None:
+            turns.append("ended")
+
+    monkeypatch.setattr(data.pictures, "_ALONE", Turn())
+    for side in (1_000, 4_001):
+        content = io.BytesIO()
+        Image.new("L", (side, 4_000)).save(content, "JPEG")
+        data.pictures.decode(content.getvalue())
+    assert turns == ["begun", "ended"]
+
+
 def test_scans_are_counted_as_a_decoder_meets_them(data: SimpleNamespace) -> None:
     """Not in a comment, nor behind the picture's end, where phones put a film; restarts are no scans."""
     plain, progressive = io.BytesIO(), io.BytesIO()
