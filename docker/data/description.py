@@ -11,7 +11,7 @@ import stage
 import yaml
 from labels import KEYPOINTS_MAX
 from pictures import Unreadable
-from reading import YAML_BYTES_MAX, read, refuse_unwritable, stays_inside
+from reading import PATH_MAX, YAML_BYTES_MAX, read, refuse_unwritable, stays_inside
 
 SPLITS = ("train", "val")
 # What both ultralytics 8.2 (data/utils.py IMG_FORMATS) and Pillow's safe decoders read.
@@ -158,7 +158,8 @@ def _places(root: Path, start: Path, value: Any, where: str) -> tuple[str, ...]:
         )
     for text in texts:
         # Roboflow writes ../train/images and means train/images; ultralytics strips the dots where that helps.
-        if isinstance(text, str) and text.startswith("../") and not _leads_inside(root, start / text):
+        is_path = isinstance(text, str) and len(text) <= PATH_MAX
+        if is_path and text.startswith("../") and not _leads_inside(root, start / text):
             text = text[3:] if _exists(start / text[3:]) else text
         found.append(_inside(root, start, text, where).relative_to(root).as_posix())
     return tuple(found)
@@ -181,6 +182,8 @@ def _inside(root: Path, start: Path, text: Any, where: str) -> Path:
     """The path that `text` means, which must exist in the data set's folder, links resolved."""
     if not isinstance(text, str):
         raise stage.Refused(f"{where} is {stage.shown(text)}, not a path", "write a folder's path")
+    if len(text) > PATH_MAX:
+        raise stage.Refused(f"{where} is a path of {len(text):,} characters", "write a folder's path")
     path = Path(os.path.normpath(start / text))
     if Path(text).is_absolute() or not path.is_relative_to(os.path.normpath(root)):
         raise stage.Refused(f"{where} leads outside the data set's folder: {text}", _OUTSIDE_HINT)

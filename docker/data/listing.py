@@ -9,7 +9,7 @@ from pathlib import Path
 
 import stage
 from description import SPLITS, SUFFIXES, Description, read_text
-from reading import LIST_BYTES_MAX, refuse_unwritable, stays_inside
+from reading import LIST_BYTES_MAX, PATH_MAX, refuse_unwritable, stays_inside
 
 FILES_MAX = 5_000_000  # looked at for one split; Objects365 has 1.7 million images
 FOLDERS_MAX = 64  # in each other; os.walk calls itself for each
@@ -102,6 +102,10 @@ def _read_list(root: Path, path: Path, paid: stage.Budget) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        if len(line) > PATH_MAX:
+            raise stage.Refused(
+                f"{place}:{number}: a line of {len(line):,} characters", "a list has one image's path a line"
+            )
         image = Path(os.path.normpath(path.parent / line.strip()))
         if not image.is_relative_to(os.path.normpath(root)):
             raise stage.Refused(

@@ -13,12 +13,13 @@ IMAGE_BYTES_MAX = 256 << 20
 LABELS_BYTES_MAX = 4 << 20  # of one image; a row with 17 keypoints has 400 bytes
 LIST_BYTES_MAX = 128 << 20  # COCO's list of 118,000 images has 4 MB, that of Objects365 80 MB
 YAML_BYTES_MAX = 256 << 10  # 1,000 classes have 30 kB; the parser, in Python, takes 2 s for this
+PATH_MAX = 4096  # characters; what Linux takes
 _HOPS_MAX = 40  # links behind links; what Linux follows
 
 
 def read(root: Path, place: str, limit_bytes: int) -> bytes:
     """A file's bytes; raises Unreadable for what is no file of the data set, OSError for what cannot be read."""
-    if "\0" in place:
+    if "\0" in place or len(place) > PATH_MAX:
         raise Unreadable("no name that a file can have")
     if not stays_inside(root, place):
         raise Unreadable("a link that leads outside the data set's folder, or is absolute")

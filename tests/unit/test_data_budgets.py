@@ -50,6 +50,10 @@ def _labels(text: str) -> Callable[[Path], object]:
     return lambda root: (write_yaml(root), (root / "labels/train/1.txt").write_text(text))
 
 
+def _list(line: str) -> Callable[[Path], object]:
+    return lambda root: (write_yaml(root, train="train.txt"), (root / "train.txt").write_text(line + "\n"))
+
+
 def _deep_folders(root: Path) -> None:
     at = os.open(root / "images/train", os.O_RDONLY)
     for _ in range(300):
@@ -92,7 +96,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a number of 5,000 digits": (_yaml(nc="9" * 5_000), r"data.yaml: a word of 5,000 characters"),
     "words in flip_idx": (_yaml(kpt_shape=[2, 3], flip_idx=["'0'", "'1'"]), r"flip_idx does not name each of 0"),
     "a value that is not its tag": (_yaml(nc="!!bool maybe"), r"data.yaml: no YAML text"),
-    "a path longer than any": (_yaml(train="'" + "x/" * 3_000 + "'"), r"data.yaml: train: no such folder"),
+    "a path longer than any": (_yaml(train="'" + "x/" * 3_000 + "'"), r"data.yaml: train is a path of 6,000 char"),
+    "a path of a name that is too long": (_yaml(train="x" * 300), r"data.yaml: train: no such folder"),
+    "a list with a long line": (_list("a/" * 2_000_000 + "x.jpg"), r"train.txt:1: a line of 4,000,005 characters"),
+    "a list with a deep path": (_list("a/" * 2_000 + "x.jpg"), r"x.jpg: (No such file|File name too long)"),
     "a path with a null": (_yaml(train='"images/train\\0x"'), r"data.yaml: train: no such folder"),
     "half a character": (_yaml(train='"images/\\ud800"'), r"data.yaml: train: no such folder"),
     "169 megapixels": (_png(13_000, 13_000), r"1.png: 13000 x 13000 pixels; more than 120,000,000, or 65,535 in a row"),
