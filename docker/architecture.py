@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stage import Refused
+from stage import Refused, shown
 
+ROWS_MAX, CELLS_MAX = 64, 8  # layers of a network, and numbers in one list of a layer; YOLOv8 has 23 and 3
 LEVELS = 3  # strides 8, 16, 32: the decoders of the boards know no other
 HEADS = {"Detect": "detect", "Pose": "pose"}
 LAYERS = frozenset({"Conv", "C2f", "SPPF", "nn.Upsample", "Concat", *HEADS})
@@ -33,6 +34,22 @@ FOREIGN = (
     ("YOLOv5 or YOLOv3", {"C3", "Focus", "Bottleneck", "SPP"}),
 )
 OTHER_HEADS = {"Segment": "segmentation", "Classify": "classification", "OBB": "oriented boxes"}
+# What is read of a yaml beside its layers, and the kinds of value that it may be.
+READ = (
+    "nc",
+    "ch",
+    "channels",
+    "activation",
+    "kpt_shape",
+    "end2end",
+    "reg_max",
+    "scales",
+    "scale",
+    "depth_multiple",
+    "width_multiple",
+)
+PLAIN = (int, float, str, list, tuple, Mapping, type(None))
+SCALE_MAX = 20  # characters of a scale's name; YOLOv8's have 1
 HINT = "give the best.pt of a YOLOv8 detect or pose model that 'yolo train' wrote"
 
 
@@ -48,8 +65,11 @@ def check_yaml(path: Path, yaml: Any) -> dict[str, Any]:
         or not isinstance(yaml.get("head"), list)
     ):
         raise Refused(f"{path}: no model of ultralytics: it has no yaml of its layers", HINT)
+    # Anything else, such as an array, has no truth and no equal; what is asked of the values below is asked of plain ones.
+    if odd := next((key for key in READ if not isinstance(yaml.get(key), PLAIN)), ""):
+        raise Refused(f"{path}: its yaml says {odd}: {shown(yaml[odd])}", HINT)
     rows = [*yaml["backbone"], *yaml["head"]]
-    if not 0 < len(rows) <= 64 or not all(
+    if not 0 < len(rows) <= ROWS_MAX or not all(
         isinstance(row, list) and len(row) == 4 and isinstance(row[2], str) for row in rows
     ):
         raise Refused(f"{path}: its yaml does not list layers as [from, repeats, layer, arguments]", HINT)
@@ -70,7 +90,7 @@ def pose_keys(path: Path, yaml: Mapping[str, Any], checked: Mapping[str, Any]) -
         return {}
     shape = yaml.get("kpt_shape")
     if not isinstance(shape, (list, tuple)) or len(shape) != 2:
-        raise Refused(f"{path}: a pose model whose kpt_shape is {shape!r}", HINT)
+        raise Refused(f"{path}: a pose model whose kpt_shape is {shown(shape)}", HINT)
     if checked["nc"] != 1:
         raise Refused(
             f"{path}: a pose model of {checked['nc']} classes; the boards decode exactly 1", "train with nc: 1"
@@ -96,7 +116,7 @@ def refuse_foreign(path: Path, yaml: Mapping[str, Any], rows: list[list[Any]]) -
     if head in OTHER_HEADS:
         raise Refused(f"{path}: a model for {OTHER_HEADS[head]}; only detect and pose run on the boards", HINT)
     if head not in HEADS or [row[2] for row in rows].count(head) != 1:
-        raise Refused(f"{path}: ends in '{head}', not in one Detect or Pose", HINT)
+        raise Refused(f"{path}: ends in {shown(head)}, not in one Detect or Pose", HINT)
     inputs = rows[-1][0]
     if not isinstance(inputs, list) or len(inputs) != LEVELS:
         raise Refused(
@@ -111,16 +131,20 @@ def check_row(path: Path, row: list[Any]) -> None:
     source, repeats, layer, arguments = row
     sources = source if isinstance(source, list) else [source]
     if layer not in LAYERS:
-        raise Refused(f"{path}: has a layer '{layer}', which YOLOv8 has not", HINT)
-    plain = isinstance(arguments, list) and all(
-        argument is None or type(argument) in (int, bool, list) or argument in WORDS for argument in arguments
-    )
-    if (
-        not plain
-        or not all(type(number) is int for number in [*sources, repeats])
-        or not within_bounds(repeats, arguments)
+        raise Refused(f"{path}: has a layer {shown(layer)}, which YOLOv8 has not", HINT)
+    if not (
+        isinstance(arguments, list)
+        and all(len(cells) <= CELLS_MAX for cells in (sources, arguments, *arguments) if isinstance(cells, list))
+        and all(map(is_argument, arguments))
+        and all(type(number) is int and abs(number) <= ROWS_MAX for number in [*sources, repeats])
+        and within_bounds(repeats, arguments)
     ):
-        raise Refused(f"{path}: layer '{layer}' has arguments that YOLOv8 has not: {row!r:.80}", HINT)
+        raise Refused(f"{path}: layer '{layer}' has arguments that YOLOv8 has not: {shown(row)}", HINT)
+
+
+def is_argument(value: Any) -> bool:
+    """Whether an argument is of a kind that YOLOv8's own files have: a number, a flag, one of a few words, a list, nothing."""
+    return value is None or type(value) in (int, bool, list) or (type(value) is str and value in WORDS)
 
 
 def within_bounds(repeats: int, arguments: list[Any]) -> bool:
@@ -144,7 +168,7 @@ def copy_rows(rows: list[list[Any]]) -> list[list[Any]]:
 def whole(path: Path, key: str, number: Any) -> int:
     """A whole number from 1 to 1024."""
     if type(number) is not int or not 1 <= number <= 1024:
-        raise Refused(f"{path}: its yaml says {key}: {number!r:.40}", HINT)
+        raise Refused(f"{path}: its yaml says {key}: {shown(number)}", HINT)
     return number
 
 
@@ -154,7 +178,7 @@ def activation(path: Path, text: Any) -> str:
         return "nn.SiLU()"
     name = text.removeprefix("torch.").removeprefix("nn.").removesuffix("()") if isinstance(text, str) else ""
     if name not in ACTIVATIONS:
-        raise Refused(f"{path}: its yaml says activation: {text!r:.40}", f"one of {', '.join(sorted(ACTIVATIONS))}")
+        raise Refused(f"{path}: its yaml says activation: {shown(text)}", f"one of {', '.join(sorted(ACTIVATIONS))}")
     return f"nn.{name}()"
 
 
@@ -165,10 +189,10 @@ def scaling(path: Path, yaml: Mapping[str, Any]) -> dict[str, Any]:
         factors = {key: yaml.get(key, 1.0) for key in ("depth_multiple", "width_multiple")}
         if all(type(factor) in (int, float) and 0 < factor <= 2 for factor in factors.values()):
             return factors
-        raise Refused(f"{path}: its yaml says {factors}", HINT)
-    scale = yaml.get("scale") or next(iter(table), "")
-    row = table.get(scale) if isinstance(table, Mapping) and isinstance(scale, str) else None
+        raise Refused(f"{path}: its yaml says {shown(factors)}", HINT)
+    scale = (yaml.get("scale") or next(iter(table), "")) if isinstance(table, Mapping) else ""
+    row = table.get(scale) if isinstance(scale, str) and 0 < len(scale) <= SCALE_MAX else None
     numbers = row if isinstance(row, (list, tuple)) and all(type(number) in (int, float) for number in row) else []
     if len(numbers) != 3 or not (0 < numbers[0] <= 2 and 0 < numbers[1] <= 2 and 0 < numbers[2] <= 4096):
-        raise Refused(f"{path}: its yaml has no usable scale '{scale!s:.20}'", HINT)
+        raise Refused(f"{path}: its yaml has no usable scale {shown(scale)}", HINT)
     return {"scales": {scale: list(numbers)}, "scale": scale}

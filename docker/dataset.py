@@ -56,8 +56,11 @@ def read_data(manifest: Path, folder: Path) -> DataSet:
 def read_labels(file: Path | None, keypoints: int) -> npt.NDArray[np.float32]:
     """Read the objects of one image as `[n, 5 + 3 · keypoints]`; without a file, or in an empty one, there are none."""
     columns = BOX_COLUMNS + 3 * keypoints
-    lines = file.read_text(encoding="utf-8").splitlines() if file else []
-    rows = [[float(word) for word in line.split()] for line in lines if line.strip()]
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file else []
+        rows = [[float(word) for word in line.split()] for line in lines if line.strip()]
+    except ValueError:
+        raise Refused(f"{file}: changed since it was checked: not all numbers", hint="run it again") from None
     if not keypoints and rows and all(len(row) >= OUTLINE_COLUMNS and len(row) % 2 for row in rows):
         rows = [_box_around(row) for row in rows]
     if any(len(row) != columns for row in rows):

@@ -15,17 +15,25 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import numpy as np
 from architecture import ACTIVATIONS, HEADS, HINT, check_yaml
-from checkpoint import Inert, attributes, read_checkpoint
+from checkpoint import attributes, read_checkpoint
 from numpy.typing import NDArray
-from stage import Refused
+from pickles import Inert
+from stage import Budget, Refused, shown
 
 if TYPE_CHECKING:
     from ultralytics.nn.tasks import DetectionModel
 
-MODULES_MAX = 20_000  # yolov8x has under 500; shared modules of a hostile file could multiply without end
+# A pickle of a few hundred bytes can hold one module, list or tensor at any number of places, so each place is paid for.
+MODULES_MAX = 20_000  # yolov8x has under 500
+DEPTH_MAX = 32  # of modules in modules, and of lists in lists; YOLOv8 has 8 and 2
+SETTINGS_MAX = 4_000_000  # entries of modules and characters in them; yolov8x has 100,000
+TENSOR_BYTES_MAX = 1 << 30  # of the network alone; yolov8x has 0.3 GB in float32
+NAME_MAX = 200  # characters of a class or a tensor; ImageNet's longest class has 121
+UNWRITTEN = frozenset({"Cc", "Cs"})  # control characters, and halves of characters that no file can hold
 WRAPPERS = frozenset({"DataParallel", "DistributedDataParallel"})
 # Settings that say how a module was trained, written or placed, not what it computes.
 IDLE = frozenset(["training", "np", "i", "f", "type", "inplace", "legacy", "export", "dynamic", "format", "shape"])
@@ -69,13 +77,8 @@ def read_weights(path: Path) -> Weights:
     modules = dict(walk(path, network))
     state = attributes(network)
     yaml = check_yaml(path, state.get("yaml"))
-    tensors = {
-        f"{prefix}.{key}".lstrip("."): tensor
-        for prefix, module in modules.items()
-        for group in ("_parameters", "_buffers")
-        for key, tensor in (attributes(module).get(group) or {}).items()
-        if isinstance(tensor, np.ndarray)
-    }
+    paid = Budget(path, SETTINGS_MAX, "settings and characters in its modules", HINT)
+    tensors = dict(named_tensors(path, modules, paid))
     if "model.0.bn.weight" not in tensors and "model.0.conv.bias" in tensors:
         raise Refused(f"{path}: fused: its batch norms are folded into the convolutions", "give the file as trained")
     return Weights(
@@ -84,10 +87,22 @@ def read_weights(path: Path) -> Weights:
         yaml=yaml,
         names=read_names(path, state.get("names"), yaml["nc"]),
         kpt_shape=tuple(yaml["kpt_shape"]) if "kpt_shape" in yaml else None,
-        version=str(content.get("version", "") if isinstance(content, dict) else "")[:40],
+        version=read_version(content),
         tensors=tensors,
-        modules={name: (type(module).__name__, settings(module)) for name, module in modules.items() if name},
+        modules={name: (type(module).__name__, settings(module, paid)) for name, module in modules.items() if name},
     )
+
+
+def read_version(content: Any) -> str:
+    """The release that wrote the file, as it says; empty where it does not."""
+    version = content.get("version", "") if isinstance(content, dict) else ""
+    return version[:40] if isinstance(version, str) else ""
+
+
+def members(module: Any, group: str) -> dict[Any, Any]:
+    """One of the tables of a recorded module, `_modules`, `_parameters` or `_buffers`; empty where it has none."""
+    table = attributes(module).get(group)
+    return table if isinstance(table, dict) else {}
 
 
 def find_network(path: Path, content: Any) -> Inert:
@@ -97,7 +112,7 @@ def find_network(path: Path, content: Any) -> Inert:
             raise Refused(f"{path}: a state_dict, only tensors: it does not say of which network", HINT)
         content = content.get("ema") or content.get("model")
     if type(content).__name__ in WRAPPERS:
-        content = (attributes(content).get("_modules") or {}).get("module")
+        content = members(content, "_modules").get("module")
     if isinstance(content, Inert) and type(content).__module__.startswith("models."):
         raise Refused(f"{path}: a model of the YOLOv5 repository, not YOLOv8", HINT)
     if not isinstance(content, Inert) or not isinstance(attributes(content).get("_modules"), dict):
@@ -107,30 +122,65 @@ def find_network(path: Path, content: Any) -> Inert:
 
 def walk(path: Path, network: Inert) -> Iterator[tuple[str, Inert]]:
     """Every module with its dotted name, the network itself first under the name ''."""
-    stack, count = [("", network)], 0
+    stack, count = [("", network)], Budget(path, MODULES_MAX, "modules", HINT)
     while stack:
         name, module = stack.pop()
-        count += 1
-        if count > MODULES_MAX:
-            raise Refused(f"{path}: more than {MODULES_MAX} modules", HINT)
         yield name, module
-        children = attributes(module).get("_modules") or {}
-        stack += [(f"{name}.{key}".lstrip("."), child) for key, child in children.items() if isinstance(child, Inert)]
+        children = members(module, "_modules")
+        count.spend(len(children))
+        stack += [(joined(path, name, key), child) for key, child in children.items() if isinstance(child, Inert)]
 
 
-def settings(module: Inert) -> dict[str, Any]:
-    """The attributes that say what a module computes: numbers, flags, words, and tuples of these."""
+def joined(path: Path, prefix: str, key: Any) -> str:
+    """The dotted name of what a module holds under `key`."""
+    name = f"{prefix}.{key}".lstrip(".") if isinstance(key, str) else ""
+    if not name.isascii() or not 0 < len(name) <= NAME_MAX:
+        raise Refused(f"{path}: has {shown(key)} in '{prefix:.60}', which no network of ultralytics has", HINT)
+    if name.count(".") >= DEPTH_MAX:
+        raise Refused(f"{path}: has modules in modules, more than {DEPTH_MAX} deep", HINT)
+    return name
 
-    def plain(value: Any) -> bool:
-        if isinstance(value, (tuple, list)):
-            return all(plain(item) for item in value)
-        return value is None or type(value) in (int, float, bool, str)
 
-    def listed(value: Any) -> Any:
-        return [listed(item) for item in value] if isinstance(value, (tuple, list)) else value
+def named_tensors(path: Path, modules: dict[str, Inert], paid: Budget) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Every tensor by the name that state_dict() would give."""
+    unpacked = Budget(path, TENSOR_BYTES_MAX, "bytes of tensors in its network", HINT)
+    for prefix, module in modules.items():
+        for table in (members(module, group) for group in ("_parameters", "_buffers")):
+            paid.spend(len(table))
+            for key, tensor in table.items():
+                if isinstance(tensor, np.ndarray):
+                    unpacked.spend(tensor.nbytes)
+                    yield joined(path, prefix, key), tensor
 
-    own = {key: value for key, value in attributes(module).items() if isinstance(key, str) and key not in IDLE}
-    return {key: listed(value) for key, value in own.items() if not key.startswith("_") and plain(value)}
+
+def settings(module: Inert, paid: Budget) -> dict[str, Any]:
+    """The attributes that say what a module computes: numbers, flags, words, and lists of these (tuples as lists)."""
+    own = attributes(module)
+    paid.spend(len(own))
+    found = {}
+    for key, value in own.items():
+        if isinstance(key, str) and key not in IDLE and not key.startswith("_"):
+            paid.spend(len(key))
+            is_plain, copy = as_plain(value, paid)
+            found |= {key: copy} if is_plain else {}
+    return found
+
+
+def as_plain(value: Any, paid: Budget, depth: int = 0) -> tuple[bool, Any]:
+    """Whether a value is plain, and a copy if it is."""
+    if not isinstance(value, (tuple, list)):
+        paid.spend(len(value) if isinstance(value, str) else 1)
+        return value is None or type(value) in (int, float, bool, str), value
+    if depth > DEPTH_MAX:
+        raise Refused(f"{paid.where}: an attribute with lists in lists, more than {DEPTH_MAX} deep", HINT)
+    paid.spend(len(value))
+    copies = []
+    for item in value:
+        is_plain, copy = as_plain(item, paid, depth + 1)
+        if not is_plain:
+            return False, None
+        copies.append(copy)
+    return True, copies
 
 
 def read_names(path: Path, names: Any, nc: int) -> tuple[str, ...]:
@@ -139,7 +189,12 @@ def read_names(path: Path, names: Any, nc: int) -> tuple[str, ...]:
         names = [names.get(index) for index in range(len(names))]
     if not isinstance(names, list) or len(names) != nc or not all(isinstance(name, str) for name in names):
         raise Refused(f"{path}: its names are not {nc} words", "train again with names: in data.yaml")
-    return tuple(" ".join(name.split()) for name in names)
+    if longest := next((name for name in names if len(name) > NAME_MAX), ""):
+        raise Refused(f"{path}: a class has a name of {len(longest):,} characters; {NAME_MAX} are read", HINT)
+    names = [" ".join(name.split()) for name in names]
+    if odd := next((name for name in names if any(category(letter) in UNWRITTEN for letter in name)), ""):
+        raise Refused(f"{path}: a class is called {shown(odd)}", "train again with names: in data.yaml")
+    return tuple(names)
 
 
 def build_network(weights: Weights) -> DetectionModel:
@@ -224,4 +279,4 @@ def check_settings(weights: Weights, network: DetectionModel) -> None:
             here = getattr(module, key, ADDED.get(kind, {}).get(key, value))
             here = list(here) if isinstance(here, tuple) else here
             if here != value:
-                raise Refused(f"{weights.path}: its '{name}' has {key} = {value!r}, in YOLOv8 {here!r}", HINT)
+                raise Refused(f"{weights.path}: its '{name}' has {key} = {shown(value)}, in YOLOv8 {shown(here)}", HINT)

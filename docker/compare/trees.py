@@ -8,9 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from stage import Budget, Refused
 from values import Array
 
-LEAVES_MAX = 1_000_000  # a pickle can hold one list many times over, and in each other
+# A pickle can hold one list, word or array at any number of places, so each place is paid for.
+VALUES_MAX = (
+    5_000_000  # the manifest of a data set of 118,000 images has a million, each seen as an item and for itself
+)
+CHARACTERS, BYTES = 100, 4096  # so many of a path or a text, and of an array, count as one value more
+DEPTH_MAX = 100  # of what contains each other; a checkpoint has 30
 WIDTH = 60  # characters of a value that are shown
 LEAD = 15  # … of which so many are before the first that differs
 
@@ -19,29 +25,36 @@ def flatten(value: Any, expand: Callable[[Any], Any] = lambda value: value) -> t
     """The leaves of nested dictionaries and lists by path, and apart from them its arrays; `expand` makes other things such."""
     leaves: dict[str, Any] = {}
     arrays: dict[str, Array] = {}
-    for path, leaf in walk(value, expand):
+    paid = Budget("too large to compare", VALUES_MAX, "values")
+    for path, leaf in walk(value, expand, paid):
         if isinstance(leaf, np.ndarray):
+            paid.spend(leaf.nbytes // BYTES)
             arrays[path] = leaf
         else:
             leaves[path] = leaf
-        if len(leaves) > LEAVES_MAX:
-            raise ValueError(f"more than {LEAVES_MAX:,} values")
     return leaves, arrays
 
 
 def walk(
-    value: Any, expand: Callable[[Any], Any], path: str = "", above: tuple[int, ...] = ()
+    value: Any, expand: Callable[[Any], Any], paid: Budget, path: str = "", above: tuple[int, ...] = ()
 ) -> Iterator[tuple[str, Any]]:
     """Every leaf with its path; a list of whole numbers is one leaf, and what contains itself is not followed again."""
     expanded = expand(value)
+    paid.spend(1 + len(path) // CHARACTERS)
+    if isinstance(expanded, dict | list | tuple):
+        paid.spend(len(expanded))
+    elif isinstance(expanded, str | bytes):
+        paid.spend(len(expanded) // CHARACTERS)
     if id(value) in above or not isinstance(expanded, dict | list | tuple) or whole(expanded):
         yield path or "value", "(itself)" if id(value) in above else expanded
         return
+    if len(above) > DEPTH_MAX:
+        raise Refused(f"too large to compare: lists in lists, more than {DEPTH_MAX} deep")
     items = expanded.items() if isinstance(expanded, dict) else enumerate(expanded)
     for key, item in items:
         plain = isinstance(expanded, dict) and re.fullmatch(r"[\w-]+", str(key))
         step = f".{key}" if plain else f"[{key}]"
-        yield from walk(item, expand, (path + step).lstrip("."), (*above, id(value)))
+        yield from walk(item, expand, paid, (path + step).lstrip("."), (*above, id(value)))
 
 
 def whole(value: Any) -> bool:

@@ -15,7 +15,7 @@ from labels import Form, guess_form, read_rows
 from listing import labels_of, list_images
 from pictures import Unreadable, decode
 from problems import Problem, refuse
-from reading import IMAGE_BYTES_MAX, TEXT_BYTES_MAX, read
+from reading import IMAGE_BYTES_MAX, LABELS_BYTES_MAX, read
 from skeleton import FLIP_IDX
 
 
@@ -124,7 +124,7 @@ def _label_texts(root: Path, images: dict[str, list[str]]) -> Iterator[str]:
     for split in SPLITS:
         for image in images[split]:
             try:
-                yield read(root, labels_of(image), TEXT_BYTES_MAX).decode("utf-8-sig", errors="replace")
+                yield read(root, labels_of(image), LABELS_BYTES_MAX).decode("utf-8-sig", errors="replace")
             except (OSError, Unreadable):
                 continue  # there are none, or `_inspect` says what is wrong with them
 
@@ -157,7 +157,7 @@ def _inspect(job: tuple[Path, str, Form]) -> Item:
     if not (root / place).exists() and not (root / place).is_symlink():
         return item
     try:
-        content = read(root, place, TEXT_BYTES_MAX)
+        content = read(root, place, LABELS_BYTES_MAX)
         rows, problems = read_rows(content.decode("utf-8"), form, place)
     except UnicodeDecodeError:
         return replace(item, problems=(Problem(place, "no text"),))

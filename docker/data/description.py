@@ -9,12 +9,18 @@ from typing import Any
 
 import stage
 import yaml
+from labels import KEYPOINTS_MAX
 from pictures import Unreadable
-from reading import TEXT_BYTES_MAX, read, stays_inside
+from reading import PATH_MAX, YAML_BYTES_MAX, read, refuse_unwritable, stays_inside
 
 SPLITS = ("train", "val")
 # What both ultralytics 8.2 (data/utils.py IMG_FORMATS) and Pillow's safe decoders read.
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+# What a data.yaml may hold. The parser's time grows with the square of the depth, and a number may have as many digits as a line.
+NODES_MAX, DEPTH_MAX, WORD_MAX = 20_000, 16, 1_000  # values, collections in each other, characters of a word or number
+PLACES_MAX = 1_000  # folders and lists of a split
+CLASSES_MAX = 1_024  # as many as architecture.py takes of a network; COCO has 80, Open Images 601
+NAME_MAX = 200  # characters of a class; ImageNet's longest has 121
 _USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # Folders of the two splits in a set without a yaml: as ultralytics lays them out, then as Roboflow does.
 _LAYOUTS = (
@@ -49,6 +55,7 @@ def describe(root: Path, yaml_name: str) -> Description:
         return Description(root, "folders", _find_layout(root))
     if Path(name).name != name or not (root / name).is_file():
         raise stage.Refused(f"{name}: no such file in the data set's folder", "DATA= names a data.yaml or a folder")
+    refuse_unwritable(name)
     return _from_yaml(root, name, _read_yaml(root, name))
 
 
@@ -79,10 +86,10 @@ def _find_layout(root: Path) -> dict[str, tuple[str, ...]]:
     )
 
 
-def read_text(root: Path, place: str, hint: str) -> str:
+def read_text(root: Path, place: str, limit_bytes: int, hint: str) -> str:
     """The text of a file of the data set."""
     try:
-        return read(root, place, TEXT_BYTES_MAX).decode("utf-8-sig")
+        return read(root, place, limit_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise stage.Refused(f"{place}: no text", hint) from None
     except (OSError, Unreadable) as error:
@@ -91,20 +98,36 @@ def read_text(root: Path, place: str, hint: str) -> str:
 
 
 def _read_yaml(root: Path, name: str) -> dict[Any, Any]:
-    text = read_text(root, name, "DATA= names a data.yaml or a folder")
+    text = read_text(root, name, YAML_BYTES_MAX, "DATA= names a data.yaml or a folder")
     try:
-        # A few lines of references to references make a value larger than any memory as soon as it is printed.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise stage.Refused(f"{name}: a reference (*name), which no data set needs", "write the value out")
+        _check_events(text, name)
         content = yaml.safe_load(text)
+    except stage.Refused:
+        raise
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise stage.Refused(f"{name}:{line}: {error.problem or 'no valid YAML'}", "mend that line") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except Exception:  # PyYAML raises KeyError, IndexError and others for values that are not what their tag says
         raise stage.Refused(f"{name}: no YAML text", "DATA= names a data.yaml or a folder") from None
     if not isinstance(content, dict):
         raise stage.Refused(f"{name}: holds no keys", "it needs train, val and names")
     return content
+
+
+def _check_events(text: str, name: str) -> None:
+    """Go through a YAML text once, without making values of it, and refuse what would be costly to make."""
+    paid, depth = stage.Budget(name, NODES_MAX, "values", "list many images in a .txt file"), 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        # A few lines of references to references make a value larger than any memory as soon as it is printed.
+        if isinstance(event, yaml.AliasEvent):
+            raise stage.Refused(f"{name}: a reference (*name), which no data set needs", "write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise stage.Refused(f"{name}: lists in lists, more than {DEPTH_MAX} deep", "it needs train, val and names")
+        is_word = isinstance(event, yaml.ScalarEvent) and (event.style is None or event.tag)
+        if is_word and len(event.value) > WORD_MAX:
+            raise stage.Refused(f"{name}: a word of {len(event.value):,} characters", "it needs train, val and names")
+        paid.spend(isinstance(event, yaml.NodeEvent))
 
 
 def _from_yaml(root: Path, name: str, content: dict[Any, Any]) -> Description:
@@ -128,27 +151,43 @@ def _places(root: Path, start: Path, value: Any, where: str) -> tuple[str, ...]:
             f"{where} is missing", _SPLIT_HINT if where.endswith("val") else "name the images' folder there"
         )
     found = []
-    for text in value if isinstance(value, list) else [value]:
+    texts = value if isinstance(value, list) else [value]
+    if len(texts) > PLACES_MAX:
+        raise stage.Refused(
+            f"{where} names {len(texts):,} folders; {PLACES_MAX:,} are read", "list the images in a .txt file"
+        )
+    for text in texts:
         # Roboflow writes ../train/images and means train/images; ultralytics strips the dots where that helps.
-        if isinstance(text, str) and text.startswith("../") and not _leads_inside(root, start / text):
-            text = text[3:] if (start / text[3:]).exists() else text
+        is_path = isinstance(text, str) and len(text) <= PATH_MAX
+        if is_path and text.startswith("../") and not _leads_inside(root, start / text):
+            text = text[3:] if _exists(start / text[3:]) else text
         found.append(_inside(root, start, text, where).relative_to(root).as_posix())
     return tuple(found)
 
 
 def _leads_inside(root: Path, path: Path) -> bool:
     normal = Path(os.path.normpath(path))
-    return normal.is_relative_to(os.path.normpath(root)) and normal.exists()
+    return normal.is_relative_to(os.path.normpath(root)) and _exists(normal)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file or folder; there is none of a name that is too long for one."""
+    try:
+        return path.exists() and "\0" not in str(path)
+    except OSError:
+        return False
 
 
 def _inside(root: Path, start: Path, text: Any, where: str) -> Path:
     """The path that `text` means, which must exist in the data set's folder, links resolved."""
     if not isinstance(text, str):
-        raise stage.Refused(f"{where} is {text!r}, not a path", "write a folder's path")
+        raise stage.Refused(f"{where} is {stage.shown(text)}, not a path", "write a folder's path")
+    if len(text) > PATH_MAX:
+        raise stage.Refused(f"{where} is a path of {len(text):,} characters", "write a folder's path")
     path = Path(os.path.normpath(start / text))
     if Path(text).is_absolute() or not path.is_relative_to(os.path.normpath(root)):
         raise stage.Refused(f"{where} leads outside the data set's folder: {text}", _OUTSIDE_HINT)
-    if not path.exists():
+    if not _exists(path):
         raise stage.Refused(f"{where}: no such folder: {text}", _OUTSIDE_HINT)
     if not stays_inside(root, path.relative_to(root).as_posix()):
         raise stage.Refused(f"{where} is a link that leads outside the data set's folder: {text}", _OUTSIDE_HINT)
@@ -158,8 +197,14 @@ def _inside(root: Path, start: Path, text: Any, where: str) -> Path:
 def _names(content: dict[Any, Any], where: str) -> tuple[str, ...]:
     """The class names in order, from a list, a table of numbers, or only a count."""
     names, count = content.get("names"), content.get("nc")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise stage.Refused(f"{where}: nc is {count!r}", "nc is the number of classes")
+    if count is not None and not (type(count) is int and 1 <= count <= CLASSES_MAX):
+        raise stage.Refused(
+            f"{where}: nc is {stage.shown(count)}", f"nc is the number of classes, at most {CLASSES_MAX:,}"
+        )
+    if isinstance(names, list | dict) and len(names) > CLASSES_MAX:
+        raise stage.Refused(
+            f"{where}: {len(names):,} classes; {CLASSES_MAX:,} are read", "keep those that the board shall see"
+        )
     if names is None:
         if count is None:
             raise stage.Refused(f"{where}: names is missing", "names: {0: person}")
@@ -167,23 +212,27 @@ def _names(content: dict[Any, Any], where: str) -> tuple[str, ...]:
     if isinstance(names, dict):
         if set(names) != set(range(len(names))):
             raise stage.Refused(
-                f"{where}: names has the numbers {list(names)}", "number the classes 0, 1, 2 … without a gap"
+                f"{where}: names has the numbers {stage.shown(list(names))}",
+                "number the classes 0, 1, 2 … without a gap",
             )
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise stage.Refused(f"{where}: names is {names!r}", "names: {0: person}")
+        raise stage.Refused(f"{where}: names is {stage.shown(names)}", "names: {0: person}")
     for number, name in enumerate(names):
         if (
             isinstance(name, bool)
             or not isinstance(name, str | int)
             or not str(name).strip().isprintable()
             or name == ""
+            or len(str(name)) > NAME_MAX
         ):
             raise stage.Refused(
-                f"{where}: names: class {number} is {name!r}", 'put a name between quotes, such as "no"'
+                f"{where}: names: class {number} is {stage.shown(name)}", 'put a name between quotes, such as "no"'
             )
         if name in names[:number]:
-            raise stage.Refused(f"{where}: names: {name!r} stands there twice", "give each class its own name")
+            raise stage.Refused(
+                f"{where}: names: {stage.shown(name)} stands there twice", "give each class its own name"
+            )
     if count is not None and count != len(names):
         raise stage.Refused(f"{where}: nc is {count}, but names has {len(names)}", "remove the line nc")
     return tuple(str(name) for name in names)
@@ -193,9 +242,9 @@ def _kpt_shape(value: Any, where: str) -> tuple[int, int] | None:
     if value is None:
         return None
     numbers = value if isinstance(value, list) else []
-    if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
+    if len(numbers) != 2 or not all(type(number) is int and 1 <= number <= KEYPOINTS_MAX for number in numbers):
         raise stage.Refused(
-            f"{where}: kpt_shape is {value!r}", "kpt_shape: [17, 3] for 17 keypoints with x, y, visibility"
+            f"{where}: kpt_shape is {stage.shown(value)}", "kpt_shape: [17, 3] for 17 keypoints with x, y, visibility"
         )
     return numbers[0], numbers[1]
 
@@ -205,7 +254,7 @@ def _flip_idx(value: Any, shape: tuple[int, int] | None, where: str) -> tuple[in
     if value is None or shape is None:
         return None
     numbers = value if isinstance(value, list) else []
-    if sorted(map(str, numbers)) != sorted(map(str, range(shape[0]))):
+    if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(shape[0])):
         raise stage.Refused(
             f"{where}: flip_idx does not name each of 0 … {shape[0] - 1} once", "or remove the line flip_idx"
         )

@@ -14,6 +14,8 @@ import numpy as np
 from problems import Problem
 
 _BOX_COLUMNS = 5
+ROWS_MAX = 20_000  # things in one image; crowds and aerial pictures have up to 3,000
+KEYPOINTS_MAX = 1024  # of one thing; a mesh of a face has 478
 _CLASS_DIGITS = 3  # of a class number that is believed without a list of names
 
 
@@ -41,6 +43,8 @@ class Row:
 def read_rows(text: str, form: Form, where: str) -> tuple[list[Row], list[Problem]]:
     """All rows of a label file, and what is wrong with it."""
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if len(lines) > ROWS_MAX:
+        return [], [Problem(where, f"{len(lines):,} rows; more than {ROWS_MAX:,} are not read")]
     # Outlines (class x1 y1 x2 y2 …) are turned into boxes by ultralytics, if all rows of a file are outlines.
     has_outlines = not form.kpt_shape and bool(lines) and all(len(words) >= 7 and len(words) % 2 for _, words in lines)
     rows, problems = [], []
@@ -66,7 +70,7 @@ def _read_row(words: list[str], form: Form, where: str, is_outline: bool) -> Row
     if number != values[0] or not 0 <= number < form.classes:
         last = form.classes - 1
         return Problem(
-            where, f"class {words[0]}, but the classes are 0 to {last}", "names in data.yaml lists all classes"
+            where, f"class {words[0]:.20}, but the classes are 0 to {last}", "names in data.yaml lists all classes"
         )
     box = _around(values[1:]) if is_outline else (values[1], values[2], values[3], values[4])
     keypoints = [] if is_outline else values[_BOX_COLUMNS:]
@@ -117,6 +121,6 @@ def guess_form(texts: Iterable[str], keypoint_values: int) -> Form | None:
         return None
     extra = max(columns, key=lambda count: (columns[count], count)) - _BOX_COLUMNS
     for dimension in (keypoint_values, 2):
-        if extra > 0 and extra % dimension == 0:
+        if extra > 0 and extra % dimension == 0 and extra // dimension <= KEYPOINTS_MAX:
             return Form(highest + 1, (extra // dimension, dimension))
     return Form(highest + 1, None)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import stage
 from description import SPLITS, SUFFIXES, Description, read_text
-from reading import stays_inside
+from reading import LIST_BYTES_MAX, PATH_MAX, refuse_unwritable, stays_inside
 
+FILES_MAX = 5_000_000  # looked at for one split; Objects365 has 1.7 million images
+FOLDERS_MAX = 64  # in each other; os.walk calls itself for each
 _UNREAD = frozenset({".avif", ".dng", ".gif", ".heic", ".heif", ".jxl", ".pfm"})  # images, but not for training
 
 
@@ -19,9 +21,11 @@ def list_images(description: Description) -> dict[str, list[str]]:
     found = {}
     for split in SPLITS:
         images: set[str] = set()
-        for place in description.places[split]:
+        paid = stage.Budget(split, FILES_MAX, "files to look at", "name only the folders that hold images")
+        for place in dict.fromkeys(description.places[split]):
             path = description.root / place
-            images.update(_walk(description.root, path) if path.is_dir() else _read_list(description.root, path))
+            reader = _walk if path.is_dir() else _read_list
+            images.update(reader(description.root, path, paid))
         if not images:
             raise stage.Refused(
                 f"{split}: no images in {', '.join(description.places[split])}",
@@ -48,13 +52,18 @@ def labels_of(image: str) -> str:
     return Path(path.removeprefix("/")).with_suffix(".txt").as_posix()
 
 
-def _walk(root: Path, folder: Path) -> Iterator[str]:
+def _walk(root: Path, folder: Path, paid: stage.Budget) -> Iterator[str]:
     """All images below a folder; folders that are links are followed if they stay in the data set."""
     seen: set[str] = set()
     unread = []
-    for directory, folders, files in os.walk(folder, followlinks=True):
+    for directory, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_closed):
+        paid.spend(1 + len(files))
         real = os.path.realpath(directory)
         place = Path(directory).relative_to(root).as_posix()
+        if place.count("/") >= FOLDERS_MAX:
+            raise stage.Refused(
+                f"{place[:60]}…: folders in folders, more than {FOLDERS_MAX} deep", "move the images up"
+            )
         if not stays_inside(root, place):
             raise stage.Refused(f"{place}: a link that leads outside the data set's folder", "copy what it leads to")
         if real in seen:  # a link back to where we have been
@@ -64,7 +73,9 @@ def _walk(root: Path, folder: Path) -> Iterator[str]:
         for name in files:
             suffix = Path(name).suffix.lower()
             if suffix in SUFFIXES:
-                yield (Path(directory) / name).relative_to(root).as_posix()
+                image = (Path(directory) / name).relative_to(root).as_posix()
+                refuse_unwritable(image)
+                yield image
             elif suffix in _UNREAD:
                 unread.append(name)
     if unread:
@@ -72,17 +83,29 @@ def _walk(root: Path, folder: Path) -> Iterator[str]:
         print(f"{place}: {len(unread):,} files left out that training cannot read, such as {min(unread)}", flush=True)
 
 
-def _read_list(root: Path, path: Path) -> Iterator[str]:
+def _refuse_closed(error: OSError) -> None:
+    """What os.walk would pass over: a folder that cannot be read may hold half of the images."""
+    raise stage.Refused(
+        f"{Path(error.filename).name}: a folder that cannot be read: {error.strerror}", "chmod -R u+rX it"
+    )
+
+
+def _read_list(root: Path, path: Path, paid: stage.Budget) -> Iterator[str]:
     """The images that a .txt file lists, one a line, relative to that file."""
     place = path.relative_to(root).as_posix()
     if path.suffix != ".txt":
         raise stage.Refused(
             f"{place}: neither a folder nor a .txt list of images", "train and val name folders or lists"
         )
-    lines = read_text(root, place, "a list has one image's path a line").splitlines()
+    lines = read_text(root, place, LIST_BYTES_MAX, "a list has one image's path a line").splitlines()
+    paid.spend(len(lines))
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        if len(line) > PATH_MAX:
+            raise stage.Refused(
+                f"{place}:{number}: a line of {len(line):,} characters", "a list has one image's path a line"
+            )
         image = Path(os.path.normpath(path.parent / line.strip()))
         if not image.is_relative_to(os.path.normpath(root)):
             raise stage.Refused(

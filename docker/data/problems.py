@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import stage
+from text import visible
 
 _SHOWN = 5  # more than that nobody reads at once
 
@@ -19,7 +20,7 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.fact}"
+        return visible(f"{self.where}: {self.fact}")
 
 
 def refuse(problems: Iterable[Problem]) -> None:
@@ -30,4 +31,4 @@ def refuse(problems: Iterable[Problem]) -> None:
     lines = [str(problem) for problem in found[:_SHOWN]]
     if len(found) > _SHOWN:
         lines.append(f"and {len(found) - _SHOWN:,} more")
-    raise stage.Refused("\n       ".join(lines), next((problem.hint for problem in found if problem.hint), ""))
+    raise stage.Refused(stage.NEXT_LINE.join(lines), next((problem.hint for problem in found if problem.hint), ""))

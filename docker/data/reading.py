@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
+import stage
 from pictures import Unreadable
 
 IMAGE_BYTES_MAX = 256 << 20
-TEXT_BYTES_MAX = 4 << 20  # of labels, a list or a yaml; a row with 17 keypoints has 400 bytes
+LABELS_BYTES_MAX = 4 << 20  # of one image; a row with 17 keypoints has 400 bytes
+LIST_BYTES_MAX = 128 << 20  # COCO's list of 118,000 images has 4 MB, that of Objects365 80 MB
+YAML_BYTES_MAX = 256 << 10  # 1,000 classes have 30 kB; the parser, in Python, takes 2 s for this
+PATH_MAX = 4096  # characters; what Linux takes
 _HOPS_MAX = 40  # links behind links; what Linux follows
 
 
 def read(root: Path, place: str, limit_bytes: int) -> bytes:
     """A file's bytes; raises Unreadable for what is no file of the data set, OSError for what cannot be read."""
+    if "\0" in place or len(place) > PATH_MAX:
+        raise Unreadable("no name that a file can have")
     if not stays_inside(root, place):
         raise Unreadable("a link that leads outside the data set's folder, or is absolute")
     state = (root / place).stat()
@@ -22,6 +29,14 @@ def read(root: Path, place: str, limit_bytes: int) -> bytes:
     if state.st_size > limit_bytes:
         raise Unreadable(f"{state.st_size:,} bytes; more than {limit_bytes:,} are not read")
     return (root / place).read_bytes()
+
+
+def refuse_unwritable(place: str) -> None:
+    """Raise Refused for a name that is not UTF-8: no manifest and no list could hold it, and other systems could not read it."""
+    raw = os.fsencode(place)
+    readable = raw.decode(errors="backslashreplace")
+    if raw != readable.encode():
+        raise stage.Refused(f"{readable}: a name that is not UTF-8", "rename it, with its labels")
 
 
 def stays_inside(root: Path, place: str) -> bool:

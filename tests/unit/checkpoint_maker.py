@@ -26,7 +26,7 @@ DETECT = [[0, 1, 2], 1, "Detect", ["nc"]]
 @pytest.fixture(scope="module")
 def reader() -> Iterator[SimpleNamespace]:
     """The modules under test as attributes."""
-    with imported(("stage", "checkpoint", "architecture", "weights")) as modules:
+    with imported(("stage", "pickles", "checkpoint", "architecture", "weights")) as modules:
         yield modules
 
 

@@ -22,7 +22,7 @@ PINNED = "758b94914238c7f31ffb57595ed17a80ffb2346d5518327c381496c9fcc329cf"
 @pytest.fixture(scope="module")
 def reader() -> Iterator[SimpleNamespace]:
     """The modules under test as attributes."""
-    with imported(("stage", "checkpoint", "architecture", "weights", "canonical")) as modules:
+    with imported(("stage", "pickles", "checkpoint", "architecture", "weights", "canonical")) as modules:
         yield modules
 
 

@@ -209,7 +209,7 @@ def test_a_hostile_checkpoint_runs_nothing(differ: Differ, pair: Pair, tmp_path:
 def test_a_checkpoint_that_multiplies_is_compared_byte_by_byte(
     differ: Differ, pair: Pair, compare: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare.trees, "LEAVES_MAX", 1000)
+    monkeypatch.setattr(compare.trees, "VALUES_MAX", 1000)
     first, second = pair("best.pt")
     checkpoint(first, [1])
     many: Any = ["x"]

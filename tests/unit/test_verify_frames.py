@@ -57,7 +57,7 @@ def test_labels_become_pixels_of_the_image(verify: SimpleNamespace, tmp_path: Pa
         (lambda image, _: image.write_bytes(image.read_bytes()[:60]), "truncated or damaged"),
         (lambda image, _: image.write_text("no image"), "no image"),
         (lambda _, labels: labels.write_text("0 0.5 0.5 0.1 0.1\n"), "changed since it was checked"),
-        (lambda _, labels: labels.write_text(ROW.replace("0.8", "wide")), "could not convert"),
+        (lambda _, labels: labels.write_text(ROW.replace("0.8", "wide")), "not all numbers"),
     ],
 )
 def test_a_frame_that_can_no_longer_be_read_is_refused_by_name(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds import bounded
 from checkpoint_maker import BACKBONE, Call, File, module, reader, refuse
 
 __all__ = ["reader", "refuse"]  # fixtures
@@ -35,20 +36,22 @@ def test_a_hostile_pickle_runs_nothing_and_is_named(
     assert not marker.exists()
 
 
-def test_a_memo_index_that_only_eats_memory_is_refused(refuse: Callable[[Path], str], tmp_path: Path) -> None:
+def test_a_memo_index_of_two_billion_eats_no_memory(refuse: Callable[[Path], str], tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
         archive.writestr("m/data.pkl", b"\x80\x02Nr\xff\xff\xff\x7f.")
-    assert "memo index" in refuse(tmp_path / "m.pt")
+    with bounded():
+        assert "no model in it" in refuse(tmp_path / "m.pt")
 
 
 def test_modules_that_multiply_are_refused(refuse: Callable[[Path], str], tmp_path: Path) -> None:
     file = File()
     network = file.network()
     child: Any = module("Sequential")
-    for _ in range(40):
+    for _ in range(20):
         child = module("Sequential", {"0": child, "1": child})
     network._modules["bomb"] = child
-    assert "more than 20000 modules" in refuse(file.save(tmp_path / "bomb.pt", {"model": network}))
+    with bounded():
+        assert "more than 20,000 modules" in refuse(file.save(tmp_path / "bomb.pt", {"model": network}))
 
 
 def test_a_tensor_beyond_its_storage_is_refused(refuse: Callable[[Path], str], tmp_path: Path) -> None:
