@@ -17,7 +17,7 @@ Differ = Callable[[Path, Path], Any]
 @pytest.fixture(scope="module")
 def compare() -> Iterator[SimpleNamespace]:
     """The stage's modules as attributes."""
-    names = {path.stem for path in FOLDER.glob("*.py")} | {"stage", "checkpoint"}
+    names = {path.stem for path in FOLDER.glob("*.py")} | {"stage", "checkpoint", "tflite_model", "tflite_schema"}
     with imported(names, FOLDER.name) as modules:
         yield modules
 
