@@ -26,7 +26,7 @@ SHORT = "Failed to resize buffer. Requested: 285212672, available 15998720, miss
 def verify() -> Iterator[SimpleNamespace]:
     """The modules under test."""
     with imported(
-        ("stage", "tflite_schema", "tflite_model", "network", "planner", "esp_nn", "arena"), "verify"
+        ("stage", "tflite_schema", "tflite_model", "network", "planner", "esp_nn", "isolation", "arena"), "verify"
     ) as modules:
         yield modules
 
