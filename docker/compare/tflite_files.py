@@ -10,6 +10,7 @@ from typing import Any
 import flatbuffers.table
 import numpy as np
 import tflite
+import tflite_model
 from operators import compare_sequences
 from trees import compare_leaves, flatten
 from values import Array, Found, compare_arrays
@@ -27,7 +28,9 @@ NO_FIELD = re.compile(r"_|Init$|GetRootAs|.*(Length|AsNumpy|IsNone|BufferHasIden
 
 def compare_tflite(first: Path, second: Path) -> Found:
     """Compare two TFLite models: operators, constants, then quantisation, shapes, options, inputs and outputs."""
-    networks = [read_network(path.read_bytes()) for path in (first, second)]
+    networks = [
+        read_network(path.read_bytes(), f"the {which}") for path, which in ((first, "first"), (second, "second"))
+    ]
     lines = compare_sequences(*([name.partition(" ")[2] for name in network["operators"]] for network in networks))
     if lines:
         for network in networks:
@@ -39,10 +42,9 @@ def compare_tflite(first: Path, second: Path) -> Found:
     return Found(lines, constants.tensors + quantisation.tensors)
 
 
-def read_network(content: bytes) -> dict[str, Any]:
+def read_network(content: bytes, name: str) -> dict[str, Any]:
     """A model's parts by name; buffers and the numbers of things are the file's layout, and left out."""
-    if content[4:8] != b"TFL3":
-        raise ValueError("no TFLite file")
+    tflite_model.read(content, name)
     model = tflite.Model.GetRootAs(content, 0)
     network = fields(model, "Subgraphs", "Buffers", "OperatorCodes", "Metadata", "MetadataBuffer")
     network |= {"tensors": {}, "operators": {}, "constants": {}}
@@ -98,9 +100,10 @@ def operator_name(code: Any) -> str:
 
 def stored(buffer: Any, kind: str, shape: tuple[int, ...]) -> Array:
     """A buffer as an array of its tensor's shape; flat where it holds more or less, and bytes where numpy lacks the type."""
-    raw = buffer.DataAsNumpy().tobytes() if buffer.DataLength() else b""
+    # A view: many tensors may share one large buffer.
+    raw = buffer.DataAsNumpy() if buffer.DataLength() else np.empty(0, np.uint8)
     dtype = np.dtype(DTYPES.get(kind, "u1"))
-    array = np.frombuffer(raw, dtype if len(raw) % dtype.itemsize == 0 else "u1")
+    array = raw.view(dtype if raw.size % dtype.itemsize == 0 else "u1")
     return array.reshape(shape) if array.size == np.prod(shape, dtype=np.int64) else array
 
 
@@ -133,13 +136,15 @@ def field_of(table: Any, name: str) -> Any:
 
 
 def option(table: Any, name: str, value: flatbuffers.table.Table) -> Any:
-    """A union's table, whose class its type names."""
+    """A union's table, whose class its type names; nothing where the schema here has no such type."""
     number = getattr(table, f"{name}Type")()
     kinds = {
         number: kind
         for kind, number in vars(getattr(tflite, UNIONS.get(name, name))).items()
         if isinstance(number, int)
     }
+    if not number or number not in kinds:
+        return None
     found = getattr(tflite, kinds[number])()
     found.Init(value.Bytes, value.Pos)
     return found

@@ -22,6 +22,7 @@ os.environ.setdefault("YOLO_VERBOSE", "false")
 
 import numpy as np
 import stage
+import tflite_model
 from calibration import read_calibration
 from canonical import read_network
 from numpy.typing import NDArray
@@ -140,7 +141,10 @@ def finish(job: Job, kind: str) -> bytes:
     found = [output.name for output in onnx.load(CHECKPOINT.with_suffix(".onnx")).graph.output] if job.raw else DECODED
     file = bytearray((FOLDER / f"model_{kind}.tflite").read_bytes())
     put_outputs_in_order(file, found, job.outputs)
-    return aligned(bytes(file), Path(f"{kind}.tflite"))
+    finished = aligned(bytes(file), Path(f"{kind}.tflite"))
+    # Whatever reads it later goes through the same door.
+    tflite_model.read(finished, f"model_{kind}.tflite")
+    return finished
 
 
 def output_shapes(job: Job) -> dict[str, list[int]]:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ethosu.vela.tflite.BuiltinOperator import BuiltinOperator
-from ethosu.vela.tflite.Model import Model
 from stage import Refused, Request, progress, run
+from tflite_model import Table, builtin_code, read, read_file
+from tflite_schema import TYPES
 
 OPERATOR_NAMES = {value: name for name, value in vars(BuiltinOperator).items() if not name.startswith("_")}
 NPU = "ethos-u"  # custom code of the operator that holds a command stream
@@ -28,8 +29,9 @@ NPU = "ethos-u"  # custom code of the operator that holds a command stream
 def main(request: Request) -> None:
     """Write `model_vela.tflite`, `vela.json` and, unchanged, what was compiled into the request's folder."""
     model = request.inputs["model"]
-    if check(model):
-        report = {"operators": count_operators(model.read_bytes()), "compiled_elsewhere": True}
+    operators = check(model)
+    if NPU in operators:
+        report = {"operators": operators, "compiled_elsewhere": True}
         shutil.copyfile(model, request.output / "model_vela.tflite")
         (request.output / "vela.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
         progress(1, 1, "compiled by Vela already: nothing to do")
@@ -40,32 +42,25 @@ def main(request: Request) -> None:
         compile_model(model, request, Path(scratch))
         (compiled,) = Path(scratch).glob("*_vela.tflite")
         (summary,) = Path(scratch).glob("*_summary_*.csv")
-        operators = count_operators(compiled.read_bytes())
+        operators = count_operators(read(compiled.read_bytes(), compiled.name))
         report = {**summarise(summary), "operators": operators, "vela": version("ethos-u-vela"), **request.parameters}
         (request.output / "model_vela.tflite").write_bytes(compiled.read_bytes())
     (request.output / "vela.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
     progress(1, 1, describe(report))
 
 
-def check(model: Path) -> bool:
-    """Return whether Vela has been at it; refuse what it would answer with a traceback, or by leaving all to the CPU."""
-    content = model.read_bytes()
-    if content[4:8] != b"TFL3":
-        raise Refused(f"{model.name}: not a TFLite file", "MODEL= takes an int8 .tflite, as `make deploy` exports it")
-    try:
-        operators = count_operators(content)
-        inputs = [tensor.Type() for tensor in input_tensors(content)]
-    except Exception:  # the flatbuffer's own reader raises whatever a broken offset leads to
-        raise Refused(
-            f"{model.name}: truncated or damaged TFLite file ({len(content)} bytes)", "copy it again"
-        ) from None
-    if NPU in operators:
-        return True
-    if inputs and inputs[0] not in (3, 9):  # TensorType UINT8, INT8 (tensorflow/lite/schema/schema.fbs)
+def check(model: Path) -> dict[str, int]:
+    """Count its operators; refuse what Vela would answer with a traceback, or by leaving all to the CPU."""
+    _, tables = read_file(model)
+    if not tables["subgraphs"]:
+        raise Refused(f"{model.name}: no network in it", "export the network again")
+    operators, graph = count_operators(tables), tables["subgraphs"][0]
+    kinds = [TYPES.get(graph["tensors"][index]["type"], ("", 0))[0] for index in graph["inputs"]]
+    if NPU not in operators and kinds and kinds[0] not in ("uint8", "int8"):
         raise Refused(
             f"{model.name}: its input is not int8, the NPU computes integers only", "give the full-integer file"
         )
-    return False
+    return operators
 
 
 def compile_model(model: Path, request: Request, scratch: Path) -> None:
@@ -75,7 +70,9 @@ def compile_model(model: Path, request: Request, scratch: Path) -> None:
     argv = [sys.executable, "-m", "ethosu.vela", str(model), "--output-dir", str(scratch)]
     argv += ["--accelerator-config", options["accelerator"], "--config", str(request.inputs["config"])]
     argv += ["--system-config", options["system_config"], "--memory-mode", options["memory_mode"]]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace", check=False
+    )
     print(done.stdout, flush=True)
     if done.returncode or not list(scratch.glob("*_vela.tflite")):
         last = (done.stdout.strip().splitlines() or ["it printed nothing"])[-1]
@@ -97,24 +94,15 @@ def summarise(path: Path) -> dict[str, Any]:
     }
 
 
-def count_operators(content: bytes) -> dict[str, int]:
+def count_operators(model: Table) -> dict[str, int]:
     """Count a model's operators by TFLite's names; a custom operator is counted under its own."""
-    model = Model.GetRootAs(content, 0)
-    graph = model.Subgraphs(0)
-    codes = [model.OperatorCodes(graph.Operators(i).OpcodeIndex()) for i in range(graph.OperatorsLength())]
-    names = Counter(code.CustomCode().decode() if code.CustomCode() else _builtin(code) for code in codes)
-    return dict(sorted(names.items()))
+    codes = [model["operator_codes"][operator["opcode_index"]] for operator in model["subgraphs"][0]["operators"]]
+    return dict(sorted(Counter(code["custom_code"] or _builtin(code) for code in codes).items()))
 
 
-def _builtin(code: Any) -> str:
-    # The schema kept an 8-bit field for old readers; codes above 127 stand in the newer one.
-    return OPERATOR_NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-
-
-def input_tensors(content: bytes) -> list[Any]:
-    """Return the flatbuffer tables of the first subgraph's input tensors."""
-    graph = Model.GetRootAs(content, 0).Subgraphs(0)
-    return [graph.Tensors(graph.Inputs(i)) for i in range(graph.InputsLength())]
+def _builtin(code: Table) -> str:
+    number = builtin_code(code)
+    return OPERATOR_NAMES.get(number, f"operator {number}")
 
 
 def describe(report: dict[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import esp_nn
+from isolation import ending
 from network import Network
 from planner import Buffer, extent, plan
 
@@ -129,10 +129,10 @@ def record(content: bytes, network: Network) -> Recording:
 
 def understand(said: str, code: int, network: Network) -> Recording:
     """Turn what the recorder printed and its exit code into figures, or into one line on why there are none."""
-    if "Traceback (most recent call last)" in said:
+    if code == 1 and "Traceback (most recent call last)" in said:
         raise RuntimeError(said)  # the recorder's own fault, not the file's
     if code < 0:
-        return Recording(problem=f"TFLM crashed on it ({signal.Signals(-code).name})")
+        return Recording(problem=f"TFLM {ending(code)}")
     figures = {end: int(size) for end, size in FIGURE.findall(said)}
     if code == 0 and {"head", "tail"} <= figures.keys():
         return Recording(figures["head"], figures["tail"])

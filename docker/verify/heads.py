@@ -47,7 +47,7 @@ def anchors(imgsz: int) -> dict[int, int]:
 
 def recognise(imgsz: int, shapes: Sequence[Shape]) -> Heads | None:
     """Return the form that these output shapes have for an input of that side, or nothing."""
-    if imgsz < 32 or any(len(shape) != 3 or shape[0] != 1 for shape in shapes):
+    if imgsz < 32 or any(len(shape) != 3 or shape[0] != 1 or 0 in shape for shape in shapes):
         return None
     count = anchors(imgsz)
     total = sum(count.values())

@@ -7,7 +7,8 @@ byte; the optimised ones, with XNNPACK, are what everybody else judges an int8 f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from heads import Heads
+from isolation import Crashed, run_isolated
 from network import Network
+from stage import Refused
 
 # Before TensorFlow is imported: it greets in ten lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("YOLO_VERBOSE", "false")
 
 ARENA_BYTES = 64 << 20  # TFLM's, on this machine: whether the board's suffices is asked elsewhere
+FAULTS = (RuntimeError, ValueError, MemoryError)  # what interpreters raise of a file that they cannot run
 
 
 @dataclass(frozen=True)
@@ -140,20 +144,48 @@ def interpreter(file: Path, resolver: str, *, every_tensor: bool = False) -> Any
 
 def obstacle(file: Path) -> str:
     """Say why TFLite's reference kernels cannot run an int8 file, in one line, or nothing."""
+    # Here and not in the process: all that are forked later need it.
+    import tensorflow  # noqa: F401
+
     try:
-        interpreter(file, "BUILTIN_REF").invoke()
-    except (RuntimeError, ValueError) as problem:
-        return " ".join(str(problem).split())[:200]
+        run_isolated(_invoke, file)
+    except Crashed as problem:
+        return f"its interpreter {problem}"
+    except FAULTS as problem:
+        return one_line(problem)
     return ""
+
+
+def _invoke(file: Path) -> None:
+    interpreter(file, "BUILTIN_REF").invoke()
+
+
+@contextmanager
+def blamed(file: Path, kernels: str) -> Iterator[None]:
+    """Turn what an interpreter says of a file that it cannot run into a refusal."""
+    try:
+        yield
+    except FAULTS as problem:
+        raise Refused(
+            f"{file.name}: {kernels} cannot run it: {one_line(problem)}", "export the network again"
+        ) from None
+
+
+def one_line(problem: Exception) -> str:
+    """Return the text of an error without line breaks, or its name."""
+    return " ".join(str(problem).split())[:200] or type(problem).__name__
 
 
 def float_runner(file: Path, roles: tuple[str, ...]) -> Runner:
     """A float32 .tflite with TFLite's own kernels, without XNNPACK."""
-    lite = interpreter(file, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+    kernels = "TFLite"
+    with blamed(file, kernels):
+        lite = interpreter(file, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 
     def run(image: npt.NDArray[np.uint8]) -> Result:
-        lite.set_tensor(lite.get_input_details()[0]["index"], scaled(image))
-        lite.invoke()
+        with blamed(file, kernels):
+            lite.set_tensor(lite.get_input_details()[0]["index"], scaled(image))
+            lite.invoke()
         arrays = [lite.get_tensor(detail["index"]) for detail in lite.get_output_details()]
         return Result(dict(zip(roles, arrays, strict=False)), {})
 
@@ -162,11 +194,14 @@ def float_runner(file: Path, roles: tuple[str, ...]) -> Runner:
 
 def int8_runner(file: Path, quantised: Quantised, resolver: str) -> Runner:
     """An int8 .tflite with TFLite's reference kernels (BUILTIN_REF) or its optimised ones with XNNPACK (AUTO)."""
-    lite = interpreter(file, resolver)
+    kernels = f"TFLite ({resolver})"
+    with blamed(file, kernels):
+        lite = interpreter(file, resolver)
 
     def run(image: npt.NDArray[np.uint8]) -> Result:
-        lite.set_tensor(lite.get_input_details()[0]["index"], shifted(image))
-        lite.invoke()
+        with blamed(file, kernels):
+            lite.set_tensor(lite.get_input_details()[0]["index"], shifted(image))
+            lite.invoke()
         return quantised.result([lite.get_tensor(detail["index"]) for detail in lite.get_output_details()])
 
     return run
@@ -176,11 +211,13 @@ def device_runner(file: Path, quantised: Quantised) -> Runner:
     """An int8 .tflite with TFLite Micro, the device's own code."""
     from tflite_micro.python.tflite_micro import runtime
 
-    micro = runtime.Interpreter.from_file(str(file), arena_size=ARENA_BYTES)
+    with blamed(file, "TFLM"):
+        micro = runtime.Interpreter.from_file(str(file), arena_size=ARENA_BYTES)
 
     def run(image: npt.NDArray[np.uint8]) -> Result:
-        micro.set_input(shifted(image), 0)
-        micro.invoke()
+        with blamed(file, "TFLM"):
+            micro.set_input(shifted(image), 0)
+            micro.invoke()
         # TFLM hands out its own memory: the next frame would overwrite it.
         return quantised.result([micro.get_output(i).copy() for i in range(len(quantised.roles))])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -19,6 +21,7 @@ from frames import Sample
 from heads import Heads
 from kernels import Quantised, Result, Runner, device_runner, float_runner, int8_runner, onnx_runner, torch_runner
 from pictures import Pixels, stretch
+from stage import Refused
 
 LEAST_SCORE = 1  # percent: the lowest that AT+TSCORE can be set to; AP needs the whole curve
 WORKERS_MAX = 16  # each takes about 0.3 GB of its own
@@ -161,16 +164,22 @@ def _range(array: np.ndarray) -> Range:
 
 # --- on all cores -------------------------------------------------------------------------------------------------------------
 
-_bench: Bench  # of a worker process
+_bench: Bench | Refused  # of a worker process
 
 
 def _load(forms: Forms, decoding: Decoding | None) -> None:
     global _bench
-    _bench = Bench(forms, decoding)
+    try:
+        _bench = Bench(forms, decoding)
+    # Raised here it would break the pool, and the reason would be lost: the first frame tells it.
+    except Refused as refusal:
+        _bench = refusal
 
 
 def _measure(job: tuple[int, Pixels | Sample]) -> Measured:
     index, source = job
+    if isinstance(_bench, Refused):
+        raise _bench
     return _bench.measure(index, source.read(index).pixels if isinstance(source, Sample) else source)
 
 
@@ -183,13 +192,25 @@ def measure_all(
     jobs = ((i, source if isinstance(source, Sample) else source[i]) for i in range(count))
     workers = min(workers or count_cores(), count, WORKERS_MAX)
     _import_all(forms)
-    with ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
+    with _death_told(forms), ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
         # Not map(): it would take every frame at once, and go on after the first that fails.
         waiting = [pool.submit(_measure, job) for job in islice(jobs, 2 * workers)]
         for done in range(1, count + 1):
             yield _next(waiting)
             stage.progress(done, count, "frames" if sample else "kernels compared")
             waiting += [pool.submit(_measure, job) for job in islice(jobs, 1)]
+
+
+@contextmanager
+def _death_told(forms: Forms) -> Iterator[None]:
+    """Turn the death of a worker, which takes the pool with it, into a refusal."""
+    try:
+        yield
+    except BrokenProcessPool:
+        fact = f"{forms.int8.name}: a process that ran it died: an interpreter crashed, or memory ran out"
+        raise Refused(
+            fact, "export the network again, or more memory under [limits] in docker/verify/stage.toml"
+        ) from None
 
 
 def _next(waiting: list[Future[Measured]]) -> Measured:

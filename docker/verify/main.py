@@ -26,11 +26,13 @@ from difference import as_row, origins
 from findings import Findings
 from frames import Sample, noise, take
 from heads import Heads, recognise
+from isolation import Crashed, run_isolated
 from kernels import quantised_of, why_not
 from ladder import Decoding, Forms, measure_all
 from metrics import sigmas_of
 from network import Network, read_network
 from stage import Refused, Request
+from tflite_model import read_file
 
 NOISE_FRAMES = 4  # where there are no images, kernels are compared on noise
 FRAMES_EXPLORED = 8  # of those on which kernels differ: each takes a second, and half a GB
@@ -94,6 +96,9 @@ def climb(found: Findings, request: Request) -> None:
     if problem := kernels.obstacle(source):
         found.partial.append(f"TFLite cannot run it: {problem}")
         return
+    # What an interpreter reads unasked goes through the same door as the model.
+    if float32 := request.inputs.get("model_float"):
+        read_file(float32)
     if weights := request.inputs.get("network"):
         check_weights(weights, found.heads)
     problem = (found.arena if source == found.file else measure(source.read_bytes(), network, "reference")).problem
@@ -105,7 +110,7 @@ def climb(found: Findings, request: Request) -> None:
         int8=source,
         weights=weights,
         onnx=request.inputs.get("onnx"),
-        float32=request.inputs.get("model_float"),
+        float32=float32,
         micro=not problem,
         fixed_point=request.parameters["firmware"]["input"]["resize"] == "fixed-point",
     )
@@ -187,7 +192,11 @@ def explain(found: Findings, network: Network, index: int) -> None:
     found.explored += 1
     size = found.forms.heads.imgsz
     image = found.sample.read(index).pixels if found.sample else noise(size, NOISE_FRAMES)[index]
-    places = origins(found.forms.int8, found.forms.int8, network, found.forms.fit(image))
+    try:
+        places = run_isolated(origins, found.forms.int8, found.forms.int8, network, found.forms.fit(image))
+    except (Crashed, *kernels.FAULTS) as problem:
+        found.notes.append(f"where the kernels part was not found: looking for it {problem}")
+        return
     first = next((place for place in places if not place.explained), None) or (places[0] if places else None)
     if first and not (known and first.explained):
         found.difference = as_row(first, found.sample.name(index) if found.sample else f"noise {index}")

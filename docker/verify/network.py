@@ -1,28 +1,28 @@
-"""What a .tflite file has inside: tensors, operators, Vela's plan of the arena; read with every offset checked, never run.
-
-Schema: tensorflow/lite/schema/schema.fbs, as the package `tflite` has it.
-"""
+"""What a .tflite file has inside, as far as the contract asks: tensors, operators, Vela's plan of the arena; read, never run."""
 
 from __future__ import annotations
 
+import math
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from stage import Refused
-from tflite import BuiltinOperator, BuiltinOptions, Conv2DOptions, DepthwiseConv2DOptions, Model, TensorType
+from tflite import BuiltinOperator
+from tflite_model import Span, Table, builtin_code, read, read_file
+from tflite_schema import CONV_2D_OPTIONS, DEPTHWISE_CONV_2D_OPTIONS, TYPES
 
 OPERATOR_NAMES = {value: name for name, value in vars(BuiltinOperator).items() if not name.startswith("_")}
-TYPE_NAMES = {value: name.lower() for name, value in vars(TensorType).items() if not name.startswith("_")}
 TYPE_BYTES = {"float32": 4, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8, "bool": 1, "float16": 2}
 NPU = "ETHOS_U"  # what the firmware's resolver calls the custom operator that holds a command stream
 NPU_CODE = "ethos-u"
 PLAN = (
     "OfflineMemoryAllocation"  # metadata: version, subgraph, count, then an offset a tensor (TFLM memory_management.md)
 )
-CONVOLUTIONS = {"CONV_2D": Conv2DOptions, "DEPTHWISE_CONV_2D": DepthwiseConv2DOptions}
+CONVOLUTIONS = {"CONV_2D": CONV_2D_OPTIONS, "DEPTHWISE_CONV_2D": DEPTHWISE_CONV_2D_OPTIONS}
+# How many inputs an operator has at least, of those whose inputs are looked at: an image and a filter, a command stream.
+INPUTS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, NPU: 1}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """How many bytes its values take."""
-        return int(np.prod(self.shape, dtype=np.int64)) * TYPE_BYTES.get(self.type, 4)
+        return math.prod(self.shape) * TYPE_BYTES.get(self.type, 4)
 
 
 @dataclass(frozen=True)
@@ -75,111 +75,102 @@ class Network:
 
     def count(self) -> dict[str, int]:
         """How often each operator occurs, by name."""
-        names = [operator.name for operator in self.operators]
-        return {name: names.count(name) for name in sorted(set(names))}
+        return dict(sorted(Counter(operator.name for operator in self.operators).items()))
 
 
 def read_network(path: Path, name: str = "") -> Network:
-    """Read a .tflite file; what is none, or is damaged, is refused."""
-    content, name = path.read_bytes(), name or path.name
-    if content[4:8] != b"TFL3":
-        raise Refused(f"{name}: not a TFLite file", "MODEL= takes an int8 .tflite, as `make deploy` exports it")
-    try:
-        return parse(content, name)
-    # A broken offset leads the flatbuffer's own reader anywhere.
-    except (
-        struct.error,
-        IndexError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        UnicodeDecodeError,
-        AttributeError,
-    ) as problem:
-        raise Refused(
-            f"{name}: truncated or damaged TFLite file ({len(content):,} bytes)", "copy it again"
-        ) from problem
+    """Read a .tflite file; what is none, is damaged, or has what the contract cannot be asked of, is refused."""
+    name = name or path.name
+    content, model = read_file(path, name)
+    return network_of(model, content, name)
 
 
 def parse(content: bytes, name: str) -> Network:
-    """Parse a file's bytes; whatever a broken offset leads to is the caller's to catch."""
-    model = Model.GetRootAs(content, 0)
-    if model.SubgraphsLength() != 1:
+    """Parse a file's bytes; refuse them as `read_network` does."""
+    return network_of(read(content, name), content, name)
+
+
+def network_of(model: Table, content: bytes, name: str) -> Network:
+    """Take what counts from a file's tables."""
+    if len(model["subgraphs"]) != 1:
         raise Refused(
-            f"{name}: {model.SubgraphsLength()} subgraphs; the firmware runs one", "export without control flow"
+            f"{name}: {len(model['subgraphs'])} subgraphs; the firmware runs one", "export without control flow"
         )
-    graph = model.Subgraphs(0)
-    tensors = tuple(read_tensor(content, model, graph, index) for index in range(graph.TensorsLength()))
-    operators = tuple(read_operator(model, graph, index) for index in range(graph.OperatorsLength()))
-    if not operators or any(i >= len(tensors) for o in operators for i in (*o.inputs, *o.outputs)):
-        raise ValueError("operators without tensors")
+    (graph,) = model["subgraphs"]
+    if not graph["operators"]:
+        raise Refused(f"{name}: no operators in it", "export the network again")
+    offsets = [buffer["data"] for buffer in model["buffers"]]
+    tensors = tuple(tensor_of(table, index, offsets[table["buffer"]]) for index, table in enumerate(graph["tensors"]))
+    codes = [operator_name(code) for code in model["operator_codes"]]
     return Network(
         name=name,
         size=len(content),
         tensors=tensors,
-        operators=operators,
-        inputs=tuple(tensors[graph.Inputs(i)] for i in range(graph.InputsLength())),
-        outputs=tuple(tensors[graph.Outputs(i)] for i in range(graph.OutputsLength())),
-        plan=read_plan(content, model),
+        operators=tuple(
+            operator_of(table, index, codes[table["opcode_index"]], name)
+            for index, table in enumerate(graph["operators"])
+        ),
+        inputs=tuple(tensors[index] for index in graph["inputs"]),
+        outputs=tuple(tensors[index] for index in graph["outputs"]),
+        plan=plan_of(model, content, name),
     )
 
 
-def read_tensor(content: bytes, model: Any, graph: Any, index: int) -> Tensor:
-    """One tensor with its quantisation; its constant bytes must lie within the file."""
-    table = graph.Tensors(index)
-    quantization, buffer = table.Quantization(), model.Buffers(table.Buffer())
-    stored = buffer.DataLength()
-    offset = buffer._tab.Vector(buffer._tab.Offset(4)) if stored else 0  # 4: the vtable's slot of Buffer.data
-    if offset + stored > len(content):
-        raise ValueError("a buffer ends behind the file")
+def tensor_of(table: Table, index: int, constant: Span) -> Tensor:
+    """One tensor with its quantisation."""
+    quantization, (kind, _) = table["quantization"] or {}, TYPES.get(table["type"], (f"type {table['type']}", 0))
     return Tensor(
         index=index,
-        name=(table.Name() or b"").decode(),
-        shape=tuple(table.Shape(i) for i in range(table.ShapeLength())),
-        type=TYPE_NAMES.get(table.Type(), f"type {table.Type()}"),
-        scales=tuple(quantization.Scale(i) for i in range(quantization.ScaleLength())) if quantization else (),
-        zero_points=tuple(quantization.ZeroPoint(i) for i in range(quantization.ZeroPointLength()))
-        if quantization
-        else (),
-        offset=offset,
-        stored=stored,
+        name=visible(table["name"]),
+        shape=table["shape"],
+        type=kind,
+        scales=quantization.get("scale", ()),
+        zero_points=quantization.get("zero_point", ()),
+        offset=constant.start,
+        stored=constant.count,
     )
 
 
-def read_operator(model: Any, graph: Any, index: int) -> Operator:
+def operator_name(code: Table) -> str:
+    """TFLite's name of an operator, ETHOS_U, or CUSTOM with what the file calls it."""
+    if custom := code["custom_code"]:
+        return NPU if custom == NPU_CODE else f"CUSTOM {visible(custom)}"
+    number = builtin_code(code)
+    return OPERATOR_NAMES.get(number, f"operator {number}")
+
+
+def operator_of(table: Table, index: int, kind: str, name: str) -> Operator:
     """One operator; of convolutions also what decides how the board's kernels run them."""
-    table = graph.Operators(index)
-    code = model.OperatorCodes(table.OpcodeIndex())
-    # The schema kept an 8-bit field for old readers; codes above 127 stand in the newer one.
-    number, custom = max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), code.CustomCode()
-    name = OPERATOR_NAMES.get(number, f"operator {number}")
-    if custom:
-        name = NPU if custom.decode() == NPU_CODE else f"CUSTOM {custom.decode()}"
+    needed = INPUTS.get(kind, 0)
+    if not table["outputs"] or len(table["inputs"]) < needed or -1 in table["inputs"][:needed]:
+        raise Refused(f"{name}: operator {index} ({kind}) lacks inputs or outputs", "export the network again")
     strides, same = (1, 1), False
-    if name in CONVOLUTIONS and table.BuiltinOptionsType() in (
-        BuiltinOptions.Conv2DOptions,
-        BuiltinOptions.DepthwiseConv2DOptions,
-    ):
-        options = CONVOLUTIONS[name]()
-        options.Init(table.BuiltinOptions().Bytes, table.BuiltinOptions().Pos)
-        strides, same = (options.StrideH(), options.StrideW()), options.Padding() == 0
+    if options := table["builtin_options"] if kind in CONVOLUTIONS else None:
+        if table["builtin_options_type"] != CONVOLUTIONS[kind]:
+            raise Refused(f"{name}: operator {index} ({kind}) has options of another", "export the network again")
+        strides, same = (options["stride_h"], options["stride_w"]), options["padding"] == 0
+        if min(strides) < 1:
+            raise Refused(
+                f"{name}: operator {index} ({kind}) has strides of {strides[0]}, {strides[1]}",
+                "export the network again",
+            )
     return Operator(
-        index=index,
-        name=name,
-        inputs=tuple(table.Inputs(i) for i in range(table.InputsLength())),
-        outputs=tuple(table.Outputs(i) for i in range(table.OutputsLength())),
-        strides=strides,
-        same=same,
+        index=index, name=kind, inputs=table["inputs"], outputs=table["outputs"], strides=strides, same=same
     )
 
 
-def read_plan(content: bytes, model: Any) -> tuple[int, ...]:
+def plan_of(model: Table, content: bytes, name: str) -> tuple[int, ...]:
     """Vela's plan of the arena, if the file has one."""
-    for i in range(model.MetadataLength()):
-        entry = model.Metadata(i)
-        if entry.Name() == PLAN.encode():
-            buffer = model.Buffers(entry.Buffer())
-            start = buffer._tab.Vector(buffer._tab.Offset(4))
-            words = np.frombuffer(content[start : start + buffer.DataLength()], "<i4")
-            return tuple(int(word) for word in words[3 : 3 + words[2]])
+    for entry in model["metadata"]:
+        if entry["name"] == PLAN:
+            span = model["buffers"][entry["buffer"]]["data"]
+            words = struct.unpack_from(f"<{span.count // 4}i", content, span.start)
+            if len(words) < 3 or not 0 <= words[2] <= len(words) - 3:
+                raise Refused(f"{name}: its plan of the arena is cut short", "compile it again")
+            return words[3 : 3 + words[2]]
     return ()
+
+
+def visible(text: str) -> str:
+    """Return a name with what a terminal would obey, or take for the end of a line, written out."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -17,7 +17,8 @@ Differ = Callable[[Path, Path], Any]
 @pytest.fixture(scope="module")
 def compare() -> Iterator[SimpleNamespace]:
     """The stage's modules as attributes."""
-    names = {path.stem for path in FOLDER.glob("*.py")} | {"stage", "pickles", "checkpoint"}
+    shared = {"stage", "pickles", "checkpoint", "tflite_model", "tflite_schema"}
+    names = {path.stem for path in FOLDER.glob("*.py")} | shared
     with imported(names, FOLDER.name) as modules:
         yield modules
 

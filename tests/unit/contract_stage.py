@@ -23,7 +23,17 @@ Checker = Callable[..., list[Any]]
 @pytest.fixture(scope="module")
 def verify() -> Iterator[SimpleNamespace]:
     """The modules under test."""
-    names = ("stage", "network", "heads", "checks", "command_stream", "acceptance", "contract")
+    names = (
+        "stage",
+        "tflite_schema",
+        "tflite_model",
+        "network",
+        "heads",
+        "checks",
+        "command_stream",
+        "acceptance",
+        "contract",
+    )
     with imported(names, "verify") as found:
         yield found
 

@@ -141,7 +141,7 @@ def test_tensors_of_one_name_are_told_apart(lines: Callable[[bytes, bytes], list
 
 def test_what_is_no_tflite_file_is_not_read_as_one(lines: Callable[[bytes, bytes], list[str]]) -> None:
     said = lines(network(), network().replace(b"TFL3", b"TFL9"))
-    assert said[0] == "cannot be read as tflite: no TFLite file"
+    assert said[0] == "cannot be read as tflite: the second: not a TFLite file"
 
 
 @pytest.mark.parametrize("length", [0, 7, 100, 700])

@@ -25,7 +25,9 @@ SHORT = "Failed to resize buffer. Requested: 285212672, available 15998720, miss
 @pytest.fixture(scope="module")
 def verify() -> Iterator[SimpleNamespace]:
     """The modules under test."""
-    with imported(("stage", "network", "planner", "esp_nn", "arena"), "verify") as modules:
+    with imported(
+        ("stage", "tflite_schema", "tflite_model", "network", "planner", "esp_nn", "isolation", "arena"), "verify"
+    ) as modules:
         yield modules
 
 

@@ -20,8 +20,19 @@ from tflite_maker import Made, Sketch, command_stream, detect, pose
 
 WORLD, DECODED, POSE = "sscma-yolo-world", "sscma-yolov8", "sscma-pose"
 HALF = (0.5, 0.5, 0.5, 0.5)
-READERS = ("stage", "pictures", "network", "heads", "checks", "command_stream", "acceptance", "contract")
-NAMES = (*READERS, "planner", "esp_nn", "arena", "decoder", "kernels", "firmware_json", "board")
+READERS = ("stage", "tflite_schema", "tflite_model", "pictures", "network", "heads", "checks", "command_stream")
+NAMES = (
+    *READERS,
+    "acceptance",
+    "contract",
+    "planner",
+    "esp_nn",
+    "arena",
+    "decoder",
+    "kernels",
+    "firmware_json",
+    "board",
+)
 
 
 @pytest.fixture(scope="module")

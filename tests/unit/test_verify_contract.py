@@ -94,7 +94,7 @@ def test_the_summary_has_the_figures_that_decide(verify: SimpleNamespace, check:
             "give the file from before Vela",
         ),
         (
-            Sketch(image=replace(IMAGE, type="uint8")),
+            Sketch(image=replace(IMAGE, type="uint8", zero_points=(0,))),
             "input",
             "input is uint8; the firmware writes int8",
             "model_int8.tflite",

@@ -27,11 +27,13 @@ class Made:
 
 @dataclass(frozen=True)
 class Node:
-    """An operator by its TFLite name, or ETHOS_U for Vela's."""
+    """An operator by its TFLite name, or ETHOS_U for Vela's; a convolution may have strides, of height and width."""
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    strides: tuple[int, int] | None = None
+    options_of: str = ""  # another operator, whose options it has
 
 
 IMAGE = Made("image", (1, 64, 64, 3), "int8", (1 / 255,), (-128,))
@@ -101,8 +103,9 @@ def tflite_file(
     inputs: Sequence[int],
     outputs: Sequence[int],
     misaligned: bool = False,
+    plan: bytes = b"",
 ) -> bytes:
-    """Write a TFLite file; constants at multiples of 16 bytes, or each 4 bytes behind one."""
+    """Write a TFLite file; constants at multiples of 16 bytes, or each 4 bytes behind one; `plan` is Vela's, of the arena."""
     builder = flatbuffers.Builder(1024)
     buffers = [_buffer(builder, b"", misaligned)]
     made = []
@@ -125,12 +128,17 @@ def tflite_file(
     tflite.SubGraphAddOutputs(builder, lists[2])
     tflite.SubGraphAddOperators(builder, lists[3])
     graphs = _offsets(builder, [tflite.SubGraphEnd(builder)])
+    if plan:
+        buffers.append(_buffer(builder, plan, misaligned))
     code_list, buffer_list = _offsets(builder, codes), _offsets(builder, buffers)
+    metadata = _offsets(builder, [_plan_entry(builder, len(buffers) - 1)]) if plan else 0
     tflite.ModelStart(builder)
     tflite.ModelAddVersion(builder, 3)
     tflite.ModelAddOperatorCodes(builder, code_list)
     tflite.ModelAddSubgraphs(builder, graphs)
     tflite.ModelAddBuffers(builder, buffer_list)
+    if metadata:
+        tflite.ModelAddMetadata(builder, metadata)
     builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -153,6 +161,14 @@ def _buffer(builder: flatbuffers.Builder, data: bytes, misaligned: bool) -> int:
     tflite.BufferStart(builder)
     tflite.BufferAddData(builder, vector)
     return int(tflite.BufferEnd(builder))
+
+
+def _plan_entry(builder: flatbuffers.Builder, buffer: int) -> int:
+    name = builder.CreateString("OfflineMemoryAllocation")
+    tflite.MetadataStart(builder)
+    tflite.MetadataAddName(builder, name)
+    tflite.MetadataAddBuffer(builder, buffer)
+    return int(tflite.MetadataEnd(builder))
 
 
 def _tensor(builder: flatbuffers.Builder, tensor: Made, buffer: int) -> int:
@@ -188,7 +204,17 @@ def _code(builder: flatbuffers.Builder, name: str) -> int:
 
 def _operator(builder: flatbuffers.Builder, node: Node, code: int) -> int:
     inputs, outputs = _numbers(builder, node.inputs), _numbers(builder, node.outputs)
+    options = 0
+    if node.strides:
+        tflite.Conv2DOptionsStart(builder)
+        tflite.Conv2DOptionsAddStrideH(builder, node.strides[0])
+        tflite.Conv2DOptionsAddStrideW(builder, node.strides[1])
+        options = tflite.Conv2DOptionsEnd(builder)
     tflite.OperatorStart(builder)
+    if options:
+        kind = tflite.BuiltinOptions.Conv2DOptions + ((node.options_of or node.name) == "DEPTHWISE_CONV_2D")
+        tflite.OperatorAddBuiltinOptionsType(builder, kind)
+        tflite.OperatorAddBuiltinOptions(builder, options)
     tflite.OperatorAddOpcodeIndex(builder, code)
     tflite.OperatorAddInputs(builder, inputs)
     tflite.OperatorAddOutputs(builder, outputs)

@@ -1,0 +1,258 @@
+"""Any change to a valid .tflite file gives an answer or one clear refusal: its reader, and all behind that needs no interpreter."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import tflite
+from binary_edits import NUMBERS, mutated
+from bounds import bounded
+from compare_stage import compare
+from contract_stage import FACTS
+from hypothesis import given
+from hypothesis import strategies as st
+from stage_modules import imported
+from tflite_maker import NPU, Made, Node, Sketch, decoded, detect, tflite_file
+
+__all__ = ["compare"]  # a fixture
+
+ASSETS = Path(__file__).parents[3] / "shared" / "assets"
+READERS = (
+    "stage",
+    "tflite_schema",
+    "tflite_model",
+    "network",
+    "heads",
+    "checks",
+    "command_stream",
+    "acceptance",
+    "contract",
+)
+NAMES = (*READERS, "isolation", "planner", "esp_nn", "arena", "speed")
+DEVICE = {"ms_per_mmac": [1, 2], "notes": []}
+Changed = dict[str, st.SearchStrategy[bytes]]
+SECONDS = 10  # the largest file that the budgets allow takes a few
+
+
+@pytest.fixture(scope="module")
+def verify() -> Iterator[SimpleNamespace]:
+    """The modules under test; TFLM, which they ask for the arena, is in a process of its own, and not here."""
+    with imported(NAMES, "verify") as modules:
+        modules.arena.record = lambda *_: modules.arena.Recording(problem="not tried")
+        yield modules
+
+
+@pytest.fixture(scope="module")
+def vela() -> Iterator[SimpleNamespace]:
+    """The stage that hands a file to Vela; of Vela itself it takes the operators' names, which `tflite` has too."""
+    names = ["ethosu", "ethosu.vela", "ethosu.vela.tflite", "ethosu.vela.tflite.BuiltinOperator"]
+    sys.modules.update({name: ModuleType(name) for name in names})
+    sys.modules[names[-1]].BuiltinOperator = tflite.BuiltinOperator  # type: ignore[attr-defined]
+    with imported(("stage", "tflite_schema", "tflite_model", "main"), "vela") as modules:
+        yield modules
+    for name in names:
+        del sys.modules[name]
+
+
+def small() -> bytes:
+    """A file with all that the modules under test look at, and little else."""
+    tensors = [
+        Made("image", (1, 32, 32, 3), scales=(1 / 255,), zero_points=(-128,)),
+        Made("filter", (8, 3, 3, 3), scales=(0.1,) * 8, zero_points=(0,) * 8, data=bytes(216)),
+        Made("between", (1, 16, 16, 8)),
+        Made("deep", (1, 3, 3, 8), data=bytes(72)),
+        Made("axes", (2,), "int32", data=struct.pack("<2i", 1, 2)),
+        Made("mean", (1, 8)),
+        Made("weights", (4, 8), data=bytes(32)),
+        Made("out", (1, 4)),
+    ]
+    nodes = [
+        Node("CONV_2D", (0, 1, -1), (2,), (2, 2)),
+        Node("DEPTHWISE_CONV_2D", (2, 3, -1), (2,), (1, 1)),
+        Node("MEAN", (2, 4), (5,)),
+        Node("FULLY_CONNECTED", (5, 6, -1), (7,)),
+        Node("SOFTMAX", (7,), (7,)),
+    ]
+    return tflite_file(tensors, nodes, (0,), (7,))
+
+
+def compiled() -> bytes:
+    """A file as Vela leaves it, with its plan of the arena."""
+    tensors = [
+        Made("image", (1, 32, 32, 3)),
+        Made("stream", (32,), "uint8", data=b"COP1" + bytes(28)),
+        Made("out", (1, 8)),
+    ]
+    plan = struct.pack("<6i", 1, 0, 3, 0, -1, 4096)
+    return tflite_file(tensors, [Node(NPU, (1, 0), (2,))], (0,), (2,), plan=plan)
+
+
+SEEDS = {
+    "small": small(),
+    "compiled": compiled(),
+    "pose": Sketch().file(),
+    "detect": Sketch(detect()).file(),
+    "decoded": Sketch(decoded(), operators=("CONV_2D", "FULLY_CONNECTED", "MEAN")).file(),
+    **{path.stem: path.read_bytes() for path in sorted(ASSETS.glob("*/*.tflite"))},
+}
+
+
+@pytest.fixture(scope="module")
+def changed(verify: SimpleNamespace) -> Changed:
+    """Changes to each seed, but to no constant's bytes except the last: the others decide nothing."""
+
+    def places(file: bytes) -> list[int]:
+        inside = bytearray(len(file))
+        for buffer in verify.tflite_model.read(file, "seed")["buffers"]:
+            start, count = buffer["data"].start, max(0, buffer["data"].count - 32)
+            inside[start : start + count] = b"\1" * count
+        return [place for place, constant in enumerate(inside) if not constant]
+
+    return {name: mutated(file, places(file)) for name, file in SEEDS.items()}
+
+
+@contextmanager
+def refusal(stage: Any) -> Iterator[list[str]]:
+    """Take a refusal, which is one line with a hint, for an answer; yield where its text will be."""
+    texts: list[str] = []
+    try:
+        yield texts
+    except stage.Refused as refused:
+        texts.append(str(refused))
+        hint = refused.hint
+    if texts:
+        assert hint
+        assert texts[0].isprintable()
+
+
+def answer(verify: SimpleNamespace, content: bytes) -> None:
+    """Ask all that a contract is made of; a refusal is an answer too."""
+    with refusal(verify.stage) as refused:
+        network = verify.network.parse(content, "model.tflite")
+    if refused:
+        return
+    side = verify.acceptance.side(network)
+    heads = verify.heads.recognise(side, [tensor.shape for tensor in network.outputs])
+    said: list[Any] = [verify.speed.speed(network, None, DEVICE)]
+    for kernels in {facts["kernels"] for facts in FACTS.values()}:
+        arena = verify.arena.measure(content, network, kernels)
+        said.append(asdict(arena))
+        for facts in (facts for facts in FACTS.values() if facts["kernels"] == kernels):
+            checks = verify.contract.check(network, heads, facts, arena, content)
+            assert all(check.text.isprintable() for check in checks)
+            said += [verify.contract.summary(checks, network, facts), *map(asdict, checks)]
+    json.dumps(said, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_a_valid_file_is_answered(verify: SimpleNamespace, vela: SimpleNamespace, name: str, tmp_path: Path) -> None:
+    verify.network.parse(SEEDS[name], name)
+    answer(verify, SEEDS[name])
+    (tmp_path / "model.tflite").write_bytes(SEEDS[name])
+    assert vela.main.check(tmp_path / "model.tflite")
+
+
+@pytest.mark.parametrize("name", SEEDS)
+@given(data=st.data())
+def test_any_change_to_a_file_is_answered_or_refused(
+    verify: SimpleNamespace, changed: Changed, name: str, data: st.DataObject
+) -> None:
+    content = data.draw(changed[name])
+    with bounded(SECONDS):
+        answer(verify, content)
+
+
+@pytest.mark.parametrize("name", ["small", "compiled", "pose"])
+@given(data=st.data())
+def test_any_change_is_told_by_compare_or_refused(
+    changed: Changed, compare: SimpleNamespace, name: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    content = data.draw(changed[name])
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(SEEDS[name])
+    second.write_bytes(content)
+    with bounded(SECONDS):
+        with refusal(compare.stage) as refused:
+            json.dumps([asdict(tensor) for tensor in compare.tflite_files.compare_tflite(first, second).tensors])
+        assert not refused or refused[0].startswith("the second: ")
+
+
+@pytest.mark.parametrize("name", ["small", "compiled"])
+@given(data=st.data())
+def test_any_change_is_counted_for_vela_or_refused(
+    changed: Changed, vela: SimpleNamespace, name: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(data.draw(changed[name]))
+    with bounded(SECONDS), refusal(vela.stage):
+        vela.main.check(path)
+
+
+SIDES = st.sampled_from([-(2**31), -1, 0, 1, 2, 3, 4, 8, 16, 32, 64, 65, 336, 2**15, 2**24, 2**31 - 1])
+KINDS = [name for name, number in vars(tflite.TensorType).items() if isinstance(number, int)]
+OPERATORS = [
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "SOFTMAX",
+    "MEAN",
+    "SUM",
+    "TRANSPOSE_CONV",
+    "RESHAPE",
+    NPU,
+]
+
+
+@st.composite
+def hostile(draw: st.DrawFn) -> bytes:
+    """A file that is well formed, and whose tables say anything of each other."""
+    tensors = draw(
+        st.lists(
+            st.builds(
+                Made,
+                st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+                st.lists(SIDES, max_size=9).map(tuple),
+                st.sampled_from(["int8", "int8", "int8", *KINDS]).map(str.lower),
+                st.lists(st.floats(width=32), max_size=3).map(tuple),
+                st.lists(st.sampled_from([-128, 0, 127, 128, 2**63 - 1, -(2**63)]), max_size=3).map(tuple),
+                st.sampled_from([b"", bytes(1), bytes(64), b"COP1\1" + bytes(60)]),
+            ),
+            min_size=1,
+            max_size=8,
+        )
+    )
+    index = st.integers(-2, len(tensors)) | st.sampled_from([2**31 - 1, -(2**31)])
+    good = st.lists(st.integers(0, len(tensors) - 1), min_size=1, max_size=8)
+    indices = (good | good | st.lists(index, max_size=8)).map(tuple)
+    stride = st.sampled_from([-1, 0, 1, 2, 2**31 - 1])
+    nodes = st.builds(
+        Node,
+        st.sampled_from(OPERATORS),
+        indices,
+        indices,
+        st.none() | st.tuples(stride, stride),
+        st.sampled_from(["", "DEPTHWISE_CONV_2D"]),
+    )
+    plan = st.lists(st.sampled_from([n - 2**32 if n >= 2**31 else n for n in NUMBERS]), max_size=8)
+    return tflite_file(
+        tensors,
+        draw(st.lists(nodes, max_size=6)),
+        draw(indices),
+        draw(indices),
+        plan=draw(plan.map(lambda words: struct.pack(f"<{len(words)}i", *words))),
+    )
+
+
+@given(content=hostile())
+def test_whatever_tables_say_of_each_other_is_answered_or_refused(verify: SimpleNamespace, content: bytes) -> None:
+    with bounded(SECONDS):
+        answer(verify, content)
