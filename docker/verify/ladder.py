@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -171,7 +172,7 @@ def _load(forms: Forms, decoding: Decoding | None) -> None:
 
 def _measure(job: tuple[int, Pixels | Sample]) -> Measured:
     index, source = job
-    return _bench.measure(index, source.read(index).pixels if isinstance(source, Sample) else source)
+    return _bench.measure(index, source.pixels(index) if isinstance(source, Sample) else source)
 
 
 def measure_all(
@@ -185,20 +186,15 @@ def measure_all(
     _import_all(forms)
     with ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
         # Not map(): it would take every frame at once, and go on after the first that fails.
-        waiting = [pool.submit(_measure, job) for job in islice(jobs, 2 * workers)]
-        for done in range(1, count + 1):
-            yield _next(waiting)
-            stage.progress(done, count, "frames" if sample else "kernels compared")
-            waiting += [pool.submit(_measure, job) for job in islice(jobs, 1)]
-
-
-def _next(waiting: list[Future[Measured]]) -> Measured:
-    try:
-        return waiting.pop(0).result()
-    except BaseException:
-        for future in waiting:
-            future.cancel()
-        raise
+        waiting = deque(pool.submit(_measure, job) for job in islice(jobs, 2 * workers))
+        try:
+            for done in range(1, count + 1):
+                yield waiting.popleft().result()
+                stage.progress(done, count, "frames" if sample else "kernels compared")
+                waiting.extend(pool.submit(_measure, job) for job in islice(jobs, 1))
+        finally:  # a frame that fails, here or with who takes it, ends the rest
+            for future in waiting:
+                future.cancel()
 
 
 def _import_all(forms: Forms) -> None:
