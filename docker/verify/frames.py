@@ -15,9 +15,8 @@ from stage import Refused
 
 @dataclass(frozen=True)
 class Labelled:
-    """One image with what is in it: boxes [n, 4] as x, y, width, height and points [n, k, 3], in pixels of the image."""
+    """What is in one image: boxes [n, 4] as x, y, width, height and points [n, k, 3], in pixels of the image."""
 
-    pixels: Pixels  # [height, width, 3], RGB
     labels: npt.NDArray[np.intp]
     boxes: npt.NDArray[np.float64]
     points: npt.NDArray[np.float64]
@@ -42,15 +41,18 @@ class Sample:
         """Where a frame lies in the data set."""
         return self.pictures[index].image.relative_to(self.folder).as_posix()
 
-    def read(self, index: int) -> Labelled:
-        """Read one frame; a file that can no longer be read is refused by its name."""
-        picture = self.pictures[index]
+    def pixels(self, index: int) -> Pixels:
+        """Read one frame, [height, width, 3] in RGB; a file that can no longer be read is refused by its name."""
+        image = self.pictures[index].image
         try:
-            pixels = np.asarray(decode(picture.image.read_bytes()))
+            return np.asarray(decode(image.read_bytes()))
         except (OSError, Unreadable) as error:
             reason = error if isinstance(error, Unreadable) else error.strerror or "cannot be read"
-            raise Refused(f"{picture.image}: {reason}", "replace the file, or remove it and its labels") from None
-        height, width = pixels.shape[:2]
+            raise Refused(f"{image}: {reason}", "replace the file, or remove it and its labels") from None
+
+    def labels(self, index: int, width: int, height: int) -> Labelled:
+        """Read what is in one frame of that size; labels that can no longer be read are refused by their name."""
+        picture = self.pictures[index]
         try:
             rows = read_labels(picture.labels, self.keypoints).astype(np.float64)
         except (OSError, ValueError) as error:
@@ -58,7 +60,7 @@ class Sample:
         size = rows[:, 3:5] * (width, height)
         corner = rows[:, 1:3] * (width, height) - size / 2
         points = rows[:, BOX_COLUMNS:].reshape(len(rows), self.keypoints, 3) * (width, height, 1)
-        return Labelled(pixels, rows[:, 0].astype(np.intp), np.concatenate([corner, size], axis=1), points)
+        return Labelled(rows[:, 0].astype(np.intp), np.concatenate([corner, size], axis=1), points)
 
 
 def take(manifest: Path, folder: Path, count: int) -> Sample:

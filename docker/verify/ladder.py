@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -180,7 +181,7 @@ def _measure(job: tuple[int, Pixels | Sample]) -> Measured:
     index, source = job
     if isinstance(_bench, Refused):
         raise _bench
-    return _bench.measure(index, source.read(index).pixels if isinstance(source, Sample) else source)
+    return _bench.measure(index, source.pixels(index) if isinstance(source, Sample) else source)
 
 
 def measure_all(
@@ -194,11 +195,15 @@ def measure_all(
     _import_all(forms)
     with _death_told(forms), ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
         # Not map(): it would take every frame at once, and go on after the first that fails.
-        waiting = [pool.submit(_measure, job) for job in islice(jobs, 2 * workers)]
-        for done in range(1, count + 1):
-            yield _next(waiting)
-            stage.progress(done, count, "frames" if sample else "kernels compared")
-            waiting += [pool.submit(_measure, job) for job in islice(jobs, 1)]
+        waiting = deque(pool.submit(_measure, job) for job in islice(jobs, 2 * workers))
+        try:
+            for done in range(1, count + 1):
+                yield waiting.popleft().result()
+                stage.progress(done, count, "frames" if sample else "kernels compared")
+                waiting.extend(pool.submit(_measure, job) for job in islice(jobs, 1))
+        finally:  # a frame that fails, here or with who takes it, ends the rest
+            for future in waiting:
+                future.cancel()
 
 
 @contextmanager
@@ -211,15 +216,6 @@ def _death_told(forms: Forms) -> Iterator[None]:
         raise Refused(
             fact, "export the network again, or more memory under [limits] in docker/verify/stage.toml"
         ) from None
-
-
-def _next(waiting: list[Future[Measured]]) -> Measured:
-    try:
-        return waiting.pop(0).result()
-    except BaseException:
-        for future in waiting:
-            future.cancel()
-        raise
 
 
 def _import_all(forms: Forms) -> None:

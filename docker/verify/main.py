@@ -121,7 +121,7 @@ def climb(found: Findings, request: Request) -> None:
         decoding = Decoding(found.accepted["decoder"], found.terms.iou, found.terms.score)
     for measured in measure_all(found.forms, decoding, found.sample or noise(found.heads.imgsz, NOISE_FRAMES)):
         if found.sample:
-            found.truth.append(found.sample.read(measured.index))
+            found.truth.append(found.sample.labels(measured.index, measured.width, measured.height))
         found.frames.append(measured)
         if measured.device and measured.device.values:
             explain(found, network, measured.index)
@@ -191,7 +191,7 @@ def explain(found: Findings, network: Network, index: int) -> None:
         return
     found.explored += 1
     size = found.forms.heads.imgsz
-    image = found.sample.read(index).pixels if found.sample else noise(size, NOISE_FRAMES)[index]
+    image = found.sample.pixels(index) if found.sample else noise(size, NOISE_FRAMES)[index]
     try:
         places = run_isolated(origins, found.forms.int8, found.forms.int8, network, found.forms.fit(image))
     except (Crashed, *kernels.FAULTS) as problem:

@@ -200,7 +200,7 @@ def draw_pairs(found: Findings, count: int, skeleton: Sequence[Sequence[int]]) -
     pictures = []
     for pair in worst_frames(found.frames, found.terms, count):
         try:
-            pixels = found.sample.read(pair.index).pixels
+            pixels = found.sample.pixels(pair.index)
         except Refused:  # what stopped the run may have taken this frame, too
             continue
 

@@ -44,8 +44,9 @@ def test_frames_are_spread_evenly_over_the_split(verify: SimpleNamespace, tmp_pa
 
 
 def test_labels_become_pixels_of_the_image(verify: SimpleNamespace, tmp_path: Path) -> None:
-    frame = verify.frames.take(manifest_of(tmp_path, 1), tmp_path, 0).read(0)
-    assert frame.pixels.shape == (24, 32, 3)
+    sample = verify.frames.take(manifest_of(tmp_path, 1), tmp_path, 0)
+    assert sample.pixels(0).shape == (24, 32, 3)
+    frame = sample.labels(0, 32, 24)
     np.testing.assert_allclose(frame.boxes, [[9.6, 2.4, 12.8, 19.2]], rtol=1e-6)
     np.testing.assert_allclose(frame.points[0], [[16, 12, 2]] * 17)
 
@@ -67,7 +68,7 @@ def test_a_frame_that_can_no_longer_be_read_is_refused_by_name(
     picture = sample.pictures[0]
     spoil(picture.image, picture.labels)  # type: ignore[operator]
     with pytest.raises(verify.stage.Refused) as refusal:
-        sample.read(0)
+        sample.labels(0, *sample.pixels(0).shape[1::-1])
     assert words in str(refusal.value)
     assert picture.image.stem in str(refusal.value)
     assert refusal.value.hint

@@ -52,7 +52,7 @@ def made_up() -> tuple[list[Labelled], list[list[Detection]]]:
         boxes = np.array([[10, 20, 50, 60], [100, 100, 30, 40]], float)
         points = dice.uniform(0, SIDE, (2, 17, 3))
         points[..., 2] = 2
-        truth.append(Labelled(np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros(2, np.intp), boxes, points))
+        truth.append(Labelled(np.zeros(2, np.intp), boxes, points))
         found.append(
             [
                 Detection((x + w / 2, y + h / 2, w, h), 0.9, 0, marks.astype(np.float32))
@@ -77,7 +77,7 @@ def precision(_: Path) -> Iterator[Check]:
     strict, loose = (keypoint_precision(truth, moved, (sigma,) * 17).ap for sigma in (0.02, 0.2))
     yield "narrow sigmas punish what wide ones forgive", (strict or 0) < 0.1 and (loose or 0) > 0.8
     yield "5 keypoints have sigmas of 1/5", sigmas_of(5) == (0.2,) * 5
-    none = [Labelled(one.pixels, one.labels[:0], one.boxes[:0], one.points[:0]) for one in truth]
+    none = [Labelled(one.labels[:0], one.boxes[:0], one.points[:0]) for one in truth]
     yield "without labels AP is undefined", box_precision(none, found).ap is None
     yield "without detections AP is 0", box_precision(truth, [[] for _ in truth]).ap == 0.0
     wrong = [[replace(d, label=1) for d in one] for one in found]
