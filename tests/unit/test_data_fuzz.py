@@ -58,7 +58,7 @@ def answers_or_refuses(data: SimpleNamespace, root: Path, task: str) -> Any:
     try:
         with bounded(seconds=10, megabytes=1500):
             found = data.check.check(root, "", data.check.Rules(task, 1, 3))
-            manifest = data.manifest.as_manifest(found, task, None)
+            manifest = data.manifest.as_manifest(found, None)
             data.manifest.as_yaml(found).encode()
     except data.stage.Refused as refusal:
         said = str(refusal)
