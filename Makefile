@@ -24,7 +24,7 @@ $(TASKS): .venv/host
 
 test: .venv/dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	@.venv/bin/python -m pytest $(if $(T),$(T),tests)
+	@$(if $(T),.venv/bin/python -m pytest $(T),.venv/bin/python -m pytest --numprocesses auto tests/unit && .venv/bin/python -m pytest tests --ignore tests/unit)
 
 .venv/host: requirements/host.txt requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
