@@ -42,6 +42,7 @@ def presses() -> Presses:
 @pytest.fixture
 def button(presses: Presses, monkeypatch: pytest.MonkeyPatch) -> Iterator[Button]:
     monkeypatch.setattr(module, "LINE_S", 0.1)
+    monkeypatch.setattr(module, "SLICE_S", 0.02)
     with Button(presses) as button:
         yield button
 

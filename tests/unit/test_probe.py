@@ -23,8 +23,8 @@ MENU = (
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "PROBE_S", 0.02)
-    monkeypatch.setattr(probe, "LISTEN_S", 0.005)
+    monkeypatch.setattr(probe, "PROBE_S", 0.01)
+    monkeypatch.setattr(probe, "LISTEN_S", 0.002)
 
 
 def look(answer: bytes) -> str:
