@@ -51,6 +51,14 @@ def test_labels_become_pixels_of_the_image(verify: SimpleNamespace, tmp_path: Pa
     np.testing.assert_allclose(frame.points[0], [[16, 12, 2]] * 17)
 
 
+def test_labels_are_read_without_decoding_the_image_again(verify: SimpleNamespace, tmp_path: Path) -> None:
+    sample = verify.frames.take(manifest_of(tmp_path, 1), tmp_path, 0)
+    sample.pictures[0].image.unlink()
+    frame = sample.labels(0, 32, 24)
+    assert len(frame.boxes) == 1
+    assert not hasattr(frame, "pixels"), "what is kept of every frame holds no picture"
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
