@@ -71,6 +71,8 @@ def walk_that_made(project: Project, manifest: Mapping[str, Any], raw: Raw) -> B
     What the bundle says need not be typed again; a data set that is, is where to look for the bundle's own.
     """
     given = options.parse(project, raw)
+    if raw["recipe"] not in ("", made := manifest.get("recipe")):
+        raise WrongInput(f"RECIPE={raw['recipe']}: the bundle was made by {made}", "leave out RECIPE=")
     return origins.walk_of(project, manifest, raw["engine"], supply_of(raw), given.files)
 
 

@@ -16,9 +16,11 @@ PATH_BYTES = 4096  # Linux has no longer one
 
 def keep(volume: Path, total: str, path: Path) -> None:
     """Write down where the file or folder with this sha256 lies."""
-    note = volume / FOLDER / total
-    note.parent.mkdir(parents=True, exist_ok=True)
-    files.write(note, bytes(path.resolve()))
+    path = path.resolve()
+    if find(volume, total) != path:
+        note = volume / FOLDER / total
+        note.parent.mkdir(parents=True, exist_ok=True)
+        files.write(note, bytes(path))
 
 
 def find(volume: Path, total: str) -> Path | None:

@@ -16,7 +16,7 @@ from edgewright import bundle, engines, whereabouts
 from edgewright.boards import rehearsal
 from edgewright.build import complete
 from edgewright.config import Project, load_project
-from edgewright.errors import EdgewrightError
+from edgewright.errors import EdgewrightError, WrongInput
 from edgewright.options import HELP
 from edgewright.request import walk_of, walk_that_made
 
@@ -134,6 +134,13 @@ def test_somebody_elses_manifest_does_not_choose_the_engine(project: Project, mo
     assert walk_that_made(project, manifest, typed()).engine.name == "here"
     shutil.rmtree(project.root / "build")
     assert walk_that_made(project, manifest, typed()).engine.name == "other"
+
+
+def test_another_recipe_than_the_bundles_is_refused(project: Project, model: Path) -> None:
+    manifest = deploy(project, model=model)
+    assert walk_that_made(project, manifest, typed(recipe="tflite")).plan.recipe.name == "tflite"
+    with pytest.raises(WrongInput, match="RECIPE=figures: the bundle was made by tflite"):
+        walk_that_made(project, manifest, typed(recipe="figures"))
 
 
 def test_what_was_drawn_is_found_in_its_step(project: Project) -> None:
