@@ -36,18 +36,8 @@ FOREIGN = (
 OTHER_HEADS = {"Segment": "segmentation", "Classify": "classification", "OBB": "oriented boxes"}
 # What is read of a yaml beside its layers, and the kinds of value that it may be.
 READ = (
-    "nc",
-    "ch",
-    "channels",
-    "activation",
-    "kpt_shape",
-    "end2end",
-    "reg_max",
-    "scales",
-    "scale",
-    "depth_multiple",
-    "width_multiple",
-)
+    "nc", "ch", "channels", "activation", "kpt_shape", "end2end", "reg_max", "scales", "scale", "depth_multiple", "width_multiple",
+)  # fmt: skip
 PLAIN = (int, float, str, list, tuple, Mapping, type(None))
 SCALE_MAX = 20  # characters of a scale's name; YOLOv8's have 1
 HINT = "give the best.pt of a YOLOv8 detect or pose model that 'yolo train' wrote"

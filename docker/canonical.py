@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 from architecture import check_yaml
+from checkpoint import read_entry
 from numpy.typing import NDArray
-from stage import Refused
+from stage import Budget, Refused
 from weights import ADDED, Weights
 
 ARCHITECTURE, TENSORS = "network.json", "tensors/"
@@ -72,8 +73,9 @@ def octets(tensor: NDArray[Any]) -> bytes:
 def read_network(path: Path) -> Weights:
     """Read what write_network() wrote; a damaged file is refused. The release that wrote the checkpoint is not known."""
     try:
+        unpacked = Budget(path, path.stat().st_size, "bytes in its tensors", HINT)
         with zipfile.ZipFile(path) as archive:
-            known = json.loads(archive.read(ARCHITECTURE))
+            known = json.loads(read_entry(archive, ARCHITECTURE, unpacked))
             names = [name for name in archive.namelist() if name != ARCHITECTURE]
             weights = Weights(
                 path=path,
@@ -82,19 +84,24 @@ def read_network(path: Path) -> Weights:
                 names=tuple(known["names"]),
                 kpt_shape=tuple(known["kpt_shape"]) if known["kpt_shape"] else None,
                 version="",
-                tensors={name[len(TENSORS) : -len(".npy")]: read_tensor(archive, name) for name in names},
+                tensors={
+                    name[len(TENSORS) : -len(".npy")]: read_tensor(read_entry(archive, name, unpacked))
+                    for name in names
+                },
                 modules={name: (kind, own) for name, (kind, own) in known["modules"].items()},
             )
         if weights.digest != known["digest"]:
             raise ValueError("its tensors are not those that were written")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile) as fault:
+    except Refused:
+        raise
+    except Exception as fault:  # numpy's and Python's readers raise SyntaxError and others for what is damaged
         raise Refused(
             f"{path}: not a network that stage read wrote: {' '.join(str(fault).split())[:120]}", HINT
         ) from None
     return weights
 
 
-def read_tensor(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """One tensor; nothing is unpickled."""
-    tensor: NDArray[Any] = np.lib.format.read_array(BytesIO(archive.read(name)), allow_pickle=False)
+def read_tensor(content: bytes) -> NDArray[Any]:
+    """One tensor of the bytes of a .npy file; nothing is unpickled."""
+    tensor: NDArray[Any] = np.lib.format.read_array(BytesIO(content), allow_pickle=False)
     return tensor

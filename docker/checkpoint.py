@@ -104,7 +104,7 @@ def rebuild_parameter(tensor: Any, *_: Any) -> Any:
 def read_entry(archive: zipfile.ZipFile, name: str, unpacked: Budget) -> bytes:
     """One file of the archive. torch never compresses; but entries can lie over each other, so each is paid for."""
     entry = archive.getinfo(name)
-    if entry.compress_type != zipfile.ZIP_STORED:
+    if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
         raise ValueError(f"{name} is compressed")
     unpacked.spend(entry.file_size)
     return archive.read(name)

@@ -157,7 +157,7 @@ def settings(module: Inert, paid: Budget) -> dict[str, Any]:
     """The attributes that say what a module computes: numbers, flags, words, and lists of these (tuples as lists)."""
     own = attributes(module)
     paid.spend(len(own))
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in own.items():
         if isinstance(key, str) and key not in IDLE and not key.startswith("_"):
             paid.spend(len(key))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from checkpoint import Inert, attributes, read_checkpoint
+from checkpoint import attributes, read_checkpoint
+from pickles import Inert
 from trees import compare_leaves, flatten
 from values import Found, compare_arrays
 

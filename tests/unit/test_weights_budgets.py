@@ -271,6 +271,18 @@ def test_an_archive_whose_files_lie_over_each_other_is_refused(refuse: Callable[
     assert "times its own" in said or "not a checkpoint that can be read" in said or "damaged" in said
 
 
+def test_a_file_in_the_archive_that_says_it_is_2_gb_costs_nothing(
+    refuse: Callable[[Path], str], tmp_path: Path
+) -> None:
+    """What is read in one go is made room for first."""
+    path = saved(tmp_path / "best.pt", b"}")
+    content = path.read_bytes()
+    at = content.rindex(b"PK\x01\x02") + 20  # in the directory: the size as stored, then the size
+    path.write_bytes(content[:at] + struct.pack("<I", 0x7FFFFFFF) + content[at + 4 :])
+    with bounded(megabytes=100):
+        assert "m/data.pkl is compressed" in refuse(path)
+
+
 def test_an_archive_of_very_many_files_is_refused(refuse: Callable[[Path], str], tmp_path: Path) -> None:
     path = saved(tmp_path / "best.pt", b"}", entries={f"m/{number}": b"" for number in range(20_000)})
     with bounded(seconds=5):

@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -288,6 +289,30 @@ def real(name: str) -> Files:
     with zipfile.ZipFile(ASSETS / name) as archive:
         root = next(entry for entry in archive.namelist() if entry.endswith("data.pkl")).removesuffix("data.pkl")
         return {f"best/{entry.removeprefix(root)}": archive.read(entry) for entry in archive.namelist()}
+
+
+@given(where=st.sampled_from(["the file", "network.json", "a tensor"]), changes=edits())
+def test_bytes_of_the_network_that_was_read_changed(
+    read: SimpleNamespace, tmp_path: Path, where: str, changes: list[Edit]
+) -> None:
+    """The stages that follow find it in a volume, where anything may have happened to it."""
+    content = network(read, tmp_path)
+    if where != "the file":
+        files = files_of(content)
+        name = "network.json" if where == "network.json" else "tensors/model.0.bn.weight.npy"
+        files[name] = edited(files[name], changes)
+        saved(tmp_path / "network.npz", files)
+    else:
+        (tmp_path / "network.npz").write_bytes(edited(content, changes))
+    with bounded(seconds=10, megabytes=700), suppress(read.stage.Refused):
+        read.canonical.read_network(tmp_path / "network.npz")
+
+
+def network(read: SimpleNamespace, folder: Path) -> bytes:
+    """What the stage makes of the first seed."""
+    (folder / "best.pt").write_bytes(seeds()[0])
+    read.canonical.write_network(folder / "network.npz", read.weights.read_weights(folder / "best.pt"))
+    return (folder / "network.npz").read_bytes()
 
 
 def test_the_seeds_are_taken(read: SimpleNamespace, tmp_path: Path) -> None:
