@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stage import Refused
+from text import visible
 from tflite_schema import IDENTIFIER, TABLES, TYPES, UNIONS
 
 # Budgets, far above what a microcontroller runs: 600 tensors are many there.
@@ -200,11 +201,11 @@ def check(model: Table) -> None:
     if any(max(buffer["offset"], buffer["size"]) > 1 for buffer in model["buffers"]):
         raise Excessive("its constants lie behind the flatbuffer, as those of files of more than 2 GB do: not read")
     for entry in model["metadata"]:
-        _index(entry["buffer"], len(buffers), f"metadata {entry['name'][:40]!r}", "buffer")
+        _index(entry["buffer"], len(buffers), f"metadata {visible(entry['name'])[:40]}", "buffer")
     constants = 0
     for graph in model["subgraphs"]:
         for number, tensor in enumerate(graph["tensors"]):
-            where = f"tensor {number} {tensor['name'][:40]!r}"
+            where = f"tensor {number} ({visible(tensor['name'])[:40]})"
             constants += buffers[_index(tensor["buffer"], len(buffers), where, "buffer")]
             _check_shape(tensor, buffers[tensor["buffer"]], where)
             _check_quantisation(tensor, where)
@@ -212,7 +213,7 @@ def check(model: Table) -> None:
     if constants > CONSTANT_BYTES_MAX:
         raise Excessive(f"{constants:,} bytes of constants in it; at most {CONSTANT_BYTES_MAX:,} are read")
     for signature in model["signature_defs"]:
-        where, graphs = f"signature {signature['signature_key'][:40]!r}", model["subgraphs"]
+        where, graphs = f"signature {visible(signature['signature_key'])[:40]}", model["subgraphs"]
         graph = graphs[_index(signature["subgraph_index"], len(graphs), where, "subgraph")]
         for entry in (*signature["inputs"], *signature["outputs"]):
             _index(entry["tensor_index"], len(graph["tensors"]), where, "tensor")

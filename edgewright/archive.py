@@ -1,32 +1,34 @@
 """A user's data set in one file: unpacked once, into the cache, and only if every member is a plain file or a folder of its own.
 
 What a member is, is read from the archive before anything is written; how large it is, is counted again while it is written,
-because headers can lie.
+because headers can lie. What lies in the cache is taken again only if nothing in it has changed since it was unpacked.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
+import hashlib
 import io
-import lzma
 import os
 import re
 import shutil
 import stat
 import tarfile
+import tempfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from edgewright import digest, log
+from edgewright import digest, files, foreign, log
 from edgewright.environments import CACHE, exclusively
-from edgewright.errors import StageFailed, WrongInput
+from edgewright.errors import EdgewrightError, StageFailed, WrongInput
 from edgewright.table import shown
+from edgewright.text import visible
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MEMBERS_MAX = 2_000_000
@@ -34,10 +36,9 @@ BYTES_MAX = 1 << 40
 RATIO_MAX = 200  # of what comes out to the archive's size; images hardly shrink, text labels to a tenth
 SMALL_BYTES = 64 << 20  # so much may come out of any archive, however small it is
 PATH_BYTES_MAX, NAME_BYTES_MAX, DEPTH_MAX = 1024, 255, 32  # a name: what ext4, NTFS and APFS take
+NAMES_BYTES_MAX = 256 << 20  # of all members together
 BLOCK_BYTES = 1 << 20
-DAMAGED = (
-    zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError,
-)  # fmt: skip
+DIRECTORY_BYTES_MAX = 128 << 20  # `zipfile` reads a directory into memory whole: a million entries, as they usually are
 LEFTOVERS = {"__MACOSX"}  # a folder that macOS adds to archives
 HINT = "unpack it yourself, look at what is in it, and give the folder: DATA=folder"
 
@@ -62,46 +63,129 @@ def unpack(path: Path) -> Path:
     total = digest.of_file(path)
     target = CACHE / "datasets" / total
     with exclusively(f"dataset-{total[:12]}"):
+        if os.path.lexists(target) and not _untouched(target):
+            log.say(
+                "archive", f"{path.name}: its copy in the cache has changed since it was unpacked: unpacking it again"
+            )
+            _remove(target)
         if not target.exists():
-            part = target.with_name(f".{total}")
-            shutil.rmtree(part, ignore_errors=True)  # what a killed run left
-            part.mkdir(parents=True)
-            try:
-                with _opened(path) as members:
-                    _write(path, _checked(path, members), part)
-                os.replace(part, target)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+            _unpack(path, target)
     return _root(target)
+
+
+def _unpack(path: Path, target: Path) -> None:
+    """Unpack an archive beside `target`, in a new folder that nobody else may enter, which takes its name when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}*"):  # of a killed run
+        _remove(left)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}", dir=target.parent))
+    try:
+        with _opened(path) as members:
+            _write(path, _checked(path, members), part)
+        os.replace(part, target)
+        # Last: a folder without its list is unpacked again.
+        files.write(_list(target), _state(target))
+    finally:
+        _remove(part)
+
+
+def _list(target: Path) -> Path:
+    """Where it is kept what an unpacked folder looked like."""
+    return target.with_name(f"{target.name}.list")
+
+
+def _untouched(target: Path) -> bool:
+    """Whether an unpacked folder is ours, of plain files and folders, and in all that `lstat` tells as it was left."""
+    with suppress(OSError, foreign.Foreign):
+        state = _state(target)
+        return foreign.read(target.parent, _list(target).name, len(state), {os.getuid()}) == state.encode()
+    return False
+
+
+def _state(target: Path) -> str:
+    """Return one sha256 over names, sizes, times, modes and inodes: a change that leaves all of them takes root."""
+    limits = foreign.Limits(2 * MEMBERS_MAX, BYTES_MAX, DEPTH_MAX + 1)
+    tree = foreign.look(target, limits, {os.getuid()})
+    state = hashlib.sha256()
+    for place, seen in sorted([*tree.files.items(), *tree.folders.items()]):
+        # The folder itself has been renamed.
+        if place != ".":
+            state.update(f"{place}\0{seen}\0".encode())
+    return state.hexdigest()
+
+
+def _remove(path: Path) -> None:
+    try:
+        files.remove(path)
+    except OSError:
+        raise StageFailed(f"{path}: cannot be removed", f"sudo rm -rf {path}") from None
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Iterator[Member]]:
     """Yield the members of an archive, whatever its kind; what is damaged becomes WrongInput."""
-    try:
+    with path.open("rb") as file:
         if path.name.lower().endswith(".zip"):
-            with zipfile.ZipFile(path) as zipped:
-                yield _zip_members(path, zipped)
+            with _reading(path):
+                zipped = zipfile.ZipFile(_Bounded(file, DIRECTORY_BYTES_MAX))
+            with zipped:
+                yield _guarded(path, _zip_members(path, zipped))
         else:
-            with _plain(path) as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as tarred:
-                yield _tar_members(path, tarred)
-    except DAMAGED as fault:
-        raise _refusal(path, f"damaged, or not what its name says ({fault})", "download the file again") from None
+            with _reading(path):
+                tarred = tarfile.TarFile(fileobj=_Bounded(_plain(path, file), BLOCK_BYTES))
+            with tarred:
+                yield _guarded(path, _tar_members(path, tarred))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever `zipfile` and `tarfile` raise of what is in a file into WrongInput; they document a part of it."""
+    try:
+        yield
+    except EdgewrightError:
+        raise
     except UnicodeError:
         raise _refusal(path, "holds names that are no text") from None
+    except OSError as fault:
+        # EINVAL: a place before the file's beginning was asked for; gzip's errors have no number.
+        if fault.errno not in (None, errno.EINVAL):
+            raise
+        raise _damaged(path, fault) from None
+    except Exception as fault:
+        raise _damaged(path, fault) from None
+
+
+def _guarded(path: Path, members: Iterator[Member]) -> Iterator[Member]:
+    while True:
+        with _reading(path):
+            member = next(members, None)
+        if member is None:
+            return
+        yield member
+
+
+def _damaged(path: Path, fault: Exception) -> WrongInput:
+    reason = " ".join(visible(str(fault)).split())[:200] or type(fault).__name__
+    return _refusal(path, f"damaged, or not what its name says ({reason})", "download the file again")
 
 
 class _Bounded(io.BufferedIOBase):
-    """A file that is read only in small pieces: `tarfile` would read a header of any length into memory."""
+    """A file that is read only in pieces: `tarfile` would read a header, and `zipfile` a directory, of any length into memory."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
+    def __init__(self, file: IO[bytes], most_bytes: int) -> None:
+        self.file, self.most_bytes = file, most_bytes
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read as asked, or raise ReadError."""
-        if size is None or not 0 <= size <= BLOCK_BYTES:
+        """Read as asked, or raise ReadError; without a size the rest, which `zipfile` asks for at the end."""
+        most = self.most_bytes + 1
+        content = self.file.read(most if size is None or size < 0 else min(size, most))
+        if len(content) == most:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        return self.file.read(size)
+        return content
+
+    def seekable(self) -> bool:
+        """Say yes: both libraries ask."""
+        return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move as asked."""
@@ -112,9 +196,9 @@ class _Bounded(io.BufferedIOBase):
         return self.file.tell()
 
 
-def _plain(path: Path) -> IO[bytes]:
-    """Open the tar inside, if it is compressed."""
-    return path.open("rb") if path.name.lower().endswith(".tar") else cast(IO[bytes], gzip.open(path))
+def _plain(path: Path, file: IO[bytes]) -> IO[bytes]:
+    """Return the tar inside, if it is compressed."""
+    return file if path.name.lower().endswith(".tar") else cast(IO[bytes], gzip.GzipFile(fileobj=file))
 
 
 def _zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
@@ -126,7 +210,8 @@ def _zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
             raise _refusal(path, f"{name!r} is encrypted")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _refusal(path, f"{name!r} is {'a link' if kind == stat.S_IFLNK else 'no plain file'}")
-        read = None if info.is_dir() else (lambda info=info: archive.open(info))
+        # `is_dir` looks at the last letter of a name, which may have none.
+        read = None if info.filename.endswith("/") else (lambda info=info: archive.open(info))
         yield Member(name, _parts(path, name), info.file_size, read)
 
 
@@ -139,6 +224,8 @@ def _tar_members(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
         else:
             kind = "a link" if info.islnk() or info.issym() else "no plain file"
             raise _refusal(path, f"{info.name!r} is {kind}")
+        if info.size < 0:
+            raise tarfile.ReadError(f"{info.name!r} has {info.size} bytes")
         yield Member(info.name, _parts(path, info.name), info.size, read)
     # `tarfile` takes a damaged or missing header for the end; the real one is a block of zeros, and gzip's checksum comes after it.
     file, end = archive.fileobj, archive.offset
@@ -169,27 +256,31 @@ def _parts(path: Path, name: str) -> tuple[str, ...]:
 
 def _checked(path: Path, members: Iterator[Member]) -> list[Member]:
     """Return the members, after a look at all of them: no name twice, none that another system takes for the same, no bomb."""
-    limit, size, found = _limit_bytes(path), 0, list[Member]()
+    limit, size, names_bytes, found = _limit_bytes(path), 0, 0, list[Member]()
     spelt: dict[tuple[str, ...], tuple[str, ...]] = {}  # how each path, and each folder on it, is written first
-    files: set[tuple[str, ...]] = set()
+    plain: set[tuple[str, ...]] = set()
     for member in members:
         for depth in range(1, len(member.parts) + 1):
             part = member.parts[:depth]
             known = spelt.setdefault(_folded(part), part)
             if known != part:
                 raise _refusal(path, f"{'/'.join(known)!r} and {'/'.join(part)!r} are one name on other systems")
-        if member.parts in files:
+        if member.parts in plain:
             raise _refusal(path, f"{member.name!r} is in it twice")
+        if member.read and not member.parts:
+            raise _refusal(path, f"{member.name!r} is no name of a file")
         if member.read:
-            files.add(member.parts)
+            plain.add(member.parts)
         size += member.size
+        names_bytes += len(member.name)
         found.append(member)
-        if size > limit or len(found) > MEMBERS_MAX:
+        # Folders on the way count, too: each of a short member's may be new.
+        if size > limit or max(len(found), len(spelt)) > MEMBERS_MAX or names_bytes > NAMES_BYTES_MAX:
             raise _bomb(path)
     for member in found:
-        if any(member.parts[:depth] in files for depth in range(1, len(member.parts))):
+        if any(member.parts[:depth] in plain for depth in range(1, len(member.parts))):
             raise _refusal(path, f"{member.name!r} lies in a file")
-    if not files:
+    if not plain:
         raise _refusal(path, "no file in it")
     free = shutil.disk_usage(CACHE).free
     if size > free:
@@ -216,8 +307,11 @@ def _write(path: Path, members: Sequence[Member], folder: Path) -> None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            with member.read() or _nothing(path, member) as source, target.open("xb") as file:
-                while block := source.read(BLOCK_BYTES):
+            with _reading(path):
+                source = member.read() or _nothing(path, member)
+            # New, and no link: the folder is ours alone until it is whole.
+            with source, os.fdopen(os.open(target, files.NEW, 0o644), "wb") as file:
+                while block := _block(path, source):
                     written += len(block)
                     if written > limit:
                         raise _bomb(path)
@@ -226,6 +320,11 @@ def _write(path: Path, members: Sequence[Member], folder: Path) -> None:
             on_line(f"{number}/{len(members)} {text}")
     for parent, _, _ in os.walk(folder):
         Path(parent).chmod(0o755)
+
+
+def _block(path: Path, source: IO[bytes]) -> bytes:
+    with _reading(path):
+        return source.read(BLOCK_BYTES)
 
 
 def _nothing(path: Path, member: Member) -> IO[bytes]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stage import Refused
+from text import visible
 from tflite import BuiltinOperator
 from tflite_model import Span, Table, builtin_code, read, read_file
 from tflite_schema import CONV_2D_OPTIONS, DEPTHWISE_CONV_2D_OPTIONS, TYPES
@@ -169,8 +170,3 @@ def plan_of(model: Table, content: bytes, name: str) -> tuple[int, ...]:
                 raise Refused(f"{name}: its plan of the arena is cut short", "compile it again")
             return words[3 : 3 + words[2]]
     return ()
-
-
-def visible(text: str) -> str:
-    """Return a name with what a terminal would obey, or take for the end of a line, written out."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

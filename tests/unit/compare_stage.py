@@ -17,8 +17,13 @@ Differ = Callable[[Path, Path], Any]
 @pytest.fixture(scope="module")
 def compare() -> Iterator[SimpleNamespace]:
     """The stage's modules as attributes."""
-    shared = {"stage", "pickles", "checkpoint", "tflite_model", "tflite_schema"}
-    names = {path.stem for path in FOLDER.glob("*.py")} | shared
+    names = {path.stem for path in FOLDER.glob("*.py")} | {
+        "stage",
+        "pickles",
+        "checkpoint",
+        "tflite_model",
+        "tflite_schema",
+    }
     with imported(names, FOLDER.name) as modules:
         yield modules
 

@@ -30,11 +30,11 @@ def edits(most: int = 6) -> st.SearchStrategy[list[Edit]]:
     return st.lists(st.tuples(kinds, st.integers(0, 1 << 20), content), min_size=1, max_size=most)
 
 
-def edited(seed: bytes, changes: Sequence[Edit]) -> bytes:
-    """The seed with these changes; places are counted from the start, round and round."""
+def edited(seed: bytes, changes: Sequence[Edit], places: Sequence[int] = ()) -> bytes:
+    """The seed with these changes; places are counted from the start, round and round, or among `places` where some count more."""
     content = bytearray(seed)
     for kind, place, new in changes:
-        at = place % (len(content) + 1)
+        at = places[place % len(places)] if places else place % (len(content) + 1)
         if kind == "replace":
             content[at : at + len(new)] = new
         elif kind == "insert":

@@ -69,10 +69,53 @@ def test_a_set_without_a_folder_of_its_own_is_left_as_it_is(tmp_path: Path, besi
 
 def test_an_archive_is_unpacked_once_whatever_it_is_called(tmp_path: Path, cache: Path) -> None:
     first = archive.unpack(make(tmp_path / "set.zip", FILES))
-    (first / "mark").touch()
+    before = first.stat().st_ino
     (tmp_path / "set.zip").rename(tmp_path / "other.zip")
-    assert (archive.unpack(tmp_path / "other.zip") / "mark").exists()
-    assert len(list(cache.iterdir())) == 1
+    assert archive.unpack(tmp_path / "other.zip").stat().st_ino == before
+    (total,) = (path.name for path in cache.iterdir() if path.is_dir())
+    assert sorted(path.name for path in cache.iterdir()) == [total, f"{total}.list"]
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "other content": lambda root: (root / "data.yaml").write_bytes(b"x" * 20),
+    "a file more": lambda root: (root / "labels.cache").write_bytes(b"x"),
+    "a file less": lambda root: (root / "data.yaml").unlink(),
+    "a link": lambda root: (root / "link").symlink_to("/etc/passwd"),
+    "a hard link from outside": lambda root: os.link(root / "data.yaml", root.parents[3] / "outside"),
+    "another mode": lambda root: (root / "data.yaml").chmod(0o666),
+    "a pipe": lambda root: os.mkfifo(root / "pipe"),
+    "no list": lambda root: next(root.parents[1].glob("*.list")).unlink(),
+    "a list that is a link": lambda root: _linked(next(root.parents[1].glob("*.list"))),
+}
+
+
+def _linked(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_copy_in_the_cache_that_has_changed_is_unpacked_again(
+    tmp_path: Path, change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make(tmp_path / "set.tar", FILES)
+    root = archive.unpack(path)
+    CHANGES[change](root)
+    again = archive.unpack(path)
+    assert {f"set/{p.relative_to(again)}": p.read_bytes() for p in again.rglob("*") if p.is_file()} == FILES
+    assert not (again / "link").is_symlink()
+    assert "has changed since it was unpacked" in capsys.readouterr().out
+    archive.unpack(path)
+    assert "has changed" not in capsys.readouterr().out
+
+
+def test_a_link_in_place_of_the_copy_is_not_followed(tmp_path: Path, cache: Path) -> None:
+    path = make(tmp_path / "set.zip", FILES)
+    target = archive.unpack(path).parent
+    target.rename(tmp_path / "elsewhere")
+    target.symlink_to(tmp_path / "elsewhere")
+    assert not archive.unpack(path).parent.is_symlink()
+    assert (tmp_path / "elsewhere" / "set" / "data.yaml").exists()
 
 
 def test_what_a_killed_run_left_is_not_taken_for_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,3 +313,56 @@ def test_a_set_that_the_disk_has_no_room_for_is_not_begun(
     with pytest.raises(StageFailed, match="10 bytes free"):
         archive.unpack(make(tmp_path / "set.zip", FILES))
     assert not list(cache.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+@pytest.mark.parametrize("name", ["", ".", "./", "/."])
+def test_a_member_without_a_name_is_refused(tmp_path: Path, cache: Path, name: str, suffix: str) -> None:
+    path = tmp_path / f"set{suffix}"
+    if suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as zipped:
+            entry = zipfile.ZipInfo("x")
+            entry.filename = name
+            zipped.writestr(entry, b"x")
+    else:
+        with tarfile.open(path, "w") as tarred:
+            tarred.addfile(info(name, size=1), io.BytesIO(b"x"))
+    refuse(path, "no name of a file|no file in it|absolute path", cache)
+
+
+@pytest.mark.parametrize("at", [12, 16])  # the directory's size and its offset, in the record at the end
+def test_a_directory_that_begins_before_the_file_is_damaged(tmp_path: Path, cache: Path, at: int) -> None:
+    path = make(tmp_path / "set.zip", FILES)
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"PK\5\6")
+    struct.pack_into("<I", content, end + at, 2**31)
+    path.write_bytes(content)
+    refuse(path, "damaged", cache)
+
+
+def test_a_member_of_less_than_no_bytes_is_damaged(tmp_path: Path, cache: Path) -> None:
+    with tarfile.open(tmp_path / "set.tar", "w", format=tarfile.PAX_FORMAT) as tarred:
+        tarred.addfile(info("a.txt", size=1), io.BytesIO(b"x"))
+        tarred.addfile(info("b.txt", size=1, pax_headers={"size": "-512"}), io.BytesIO(b"x"))
+    refuse(tmp_path / "set.tar", "'b.txt' has -512 bytes", cache)
+
+
+def test_headers_upon_headers_are_damaged(tmp_path: Path, cache: Path) -> None:
+    one = info("x", type=tarfile.XHDTYPE, size=0).tobuf(tarfile.USTAR_FORMAT)
+    (tmp_path / "set.tar").write_bytes(one * 3000)
+    refuse(tmp_path / "set.tar", "damaged", cache)
+
+
+def test_a_directory_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "DIRECTORY_BYTES_MAX", 1000)
+    refuse(make(tmp_path / "set.zip", {f"{n}.txt": b"" for n in range(30)}), "a header of", cache)
+
+
+@pytest.mark.parametrize("limit", ["MEMBERS_MAX", "NAMES_BYTES_MAX"])
+def test_folders_and_names_count_as_well(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(archive, limit, 10)
+    refuse(make(tmp_path / "set.tar", {"a/b/c/d/e/f/g/h/i/j/k/l": b""}), "would unpack to more", cache)
