@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ seen = [len(files["model"].read_bytes()), sorted(path.name for path in files["fr
 for line in sys.stdin:
     asked = json.loads(line)
     say({"width": asked["score"], "height": asked["iou"], "perf": [1, 2, 3], "kind": "boxes",
-         "results": [seen, request["parameters"]], "image": "x" * 300_000 if asked["image"] else ""})
+         "results": [seen, request["parameters"], asked["frame"]], "image": "x" * 300_000 if asked["image"] else ""})
 Path(request["output"]).with_name("left").touch()
 """
 )
@@ -107,11 +108,18 @@ def test_a_model_is_loaded_and_run_frame_by_frame(make: Make) -> None:
     assert [len(one.image) for one in found] == [0, 300_000]
 
 
+def test_it_asks_for_frames_of_the_cameras_size_or_for_pictures_as_they_are(make: Make) -> None:
+    for unscaled, asked in ((False, [640, 480]), (True, None)):
+        network = replace(make(ANSWERS, frames=0), unscaled=unscaled).load(b"model")
+        assert network.infer(50, 45, image=False, frame=(640, 480)).results[2] == asked
+        network.close()
+
+
 def test_the_program_gets_all_that_its_request_names(make: Make, toy: Path) -> None:
     (toy / "before.tflite").write_bytes(b"before")
     workshop = make(ANSWERS, frames=2, uncompiled=toy / "before.tflite")
     network = workshop.load(b"m" * 5000 + b"\xff" * 20000)
-    [seen, parameters] = network.infer(50, 45, image=False, frame=(240, 240)).results
+    [seen, parameters, _] = network.infer(50, 45, image=False, frame=(240, 240)).results
     network.close()
     assert seen == [2 * SECTOR, ["000000-frame.jpg", "000001-frame.jpg"], ["frames", "model", "uncompiled"]]
     assert parameters == {"firmware": json.loads(json.dumps(FIRMWARE.facts)), "dialect": "1.x"}
