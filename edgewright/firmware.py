@@ -106,6 +106,7 @@ class At(Table):
     has_network: bool = False  # of its own; without one a host tells the firmware of its network
     product: str  # with the id behind it: how it calls itself to an MQTT server
     topics: Names = ()  # of MQTT, where nobody has named a server: from the board, and to it
+    trigger_pins: Numbers = ()  # to which AT+TRIGGER may be tied; empty: any number
     pointer: int = 0  # at which the processor sees the first byte of the models' flash
 
 

@@ -133,6 +133,11 @@ def test_2x_takes_trigger_rules_and_refuses_what_is_none(second: Desk) -> None:
     assert said[2]["data"]["trigger_rules"] == "0,1,50,1,0,1|1,1,50,2,0,1"
 
 
+def test_2x_ties_a_trigger_to_its_boards_own_pins(second: Desk, grove: Desk) -> None:
+    for desk, code in ((second, 5), (grove, 0)):
+        assert messages(desk.talk(b'AT+TRIGGER="0,1,50,7,0,1"\r'))[0]["code"] == code
+
+
 def test_2x_tells_what_this_machine_cannot_compute(second: Desk) -> None:
     second.toy.cannot = "no NPU"
     assert [(one["type"], one["code"]) for one in messages(second.talk(b"AT+INVOKE=1,1\r"))] == [

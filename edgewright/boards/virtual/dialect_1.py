@@ -15,6 +15,7 @@ from edgewright.boards.virtual.dialect import EVENT, LOG, RESPONSE, Run, Send
 from edgewright.boards.virtual.models import Model
 from edgewright.boards.virtual.network import Inference
 from edgewright.boards.virtual.notes_1 import Notes
+from edgewright.boards.virtual.running_1 import Running1
 from edgewright.boards.virtual.sensor_1 import Sensor1
 from edgewright.boards.virtual.state import EINVAL, EIO, OK, State, Task
 from edgewright.boards.virtual.wire import Reset
@@ -36,14 +37,14 @@ class Dialect1:
         # main_task.hpp L477-488: every 20 ms it takes one line that ends with \n, then one that ends with \r.
         self.ends = b"\n\r" if self.built >= words.NEWLINE else b"\r"
         self.hexadecimal = self.built >= words.HEXADECIMAL
-        self.forced = int(state.settings.get("algorithm", words.AUTOMATIC))
+        self.running = Running1(state, send, self.sensor)
         self._listed = words.listed(self.built, network=state.at.has_network)
 
     def boot(self) -> None:
         """Say what was set up, where that is told on this port, and, since ee2a130, that it is ready."""
         told: list[tuple[str, tuple[int, Any]]] = []
-        if self.forced:
-            told.append(("INIT@ALGO", (OK, algorithm_json(self.forced))))
+        if self.running.forced:
+            told.append(("INIT@ALGO", (OK, algorithm_json(self.running.forced))))
         if self.built < words.LAZY_MODEL and self.state.chosen:
             # The firmware loads it here. To start what computes takes this machine seconds, so it waits until it is needed.
             model = self.state.model(self.state.chosen)
@@ -97,15 +98,15 @@ class Dialect1:
             "BREAK": self._break,
             "YIELD": _silent,
             "LED": _silent,
-            "MODEL": self._choose,
-            "ALGO": self._force,
+            "MODEL": self.running.choose,
+            "ALGO": self.running.force,
             "SENSOR": self._set_sensor,
-            "SAMPLE": self._take_samples,
-            "INVOKE": self._invoke,
+            "SAMPLE": self.running.take_samples,
+            "INVOKE": self.running.invoke,
             "ACTION": self._set_action,
             "INFO": self._answering(self.notes.set_info),
-            "TSCORE": self._set_threshold("score"),
-            "TIOU": self._set_threshold("iou"),
+            "TSCORE": self.running.set_threshold("score"),
+            "TIOU": self.running.set_threshold("iou"),
             "WIFI": self._replying(wireless.set_wifi),
             "WIFISTA": self._replying(wireless.set_wifi_status),
             "WIFIIN4": self._replying(wireless.set_in4),
@@ -127,8 +128,8 @@ class Dialect1:
             "STAT?": self._status,
             "MODELS?": lambda: [model_json(one) for one in reversed(state.models)],
             "MODEL?": lambda: model_json(state.model(state.chosen) or Model()),
-            "ALGOS?": lambda: [algorithm_json(one) for one in self._algorithms()],
-            "ALGO?": lambda: algorithm_json(self.forced),
+            "ALGOS?": lambda: [algorithm_json(one) for one in self.running.algorithms()],
+            "ALGO?": lambda: algorithm_json(self.running.forced),
             "SENSORS?": self.sensor.list,
             "SENSOR?": self.sensor.json,
             "SAMPLE?": lambda: int(task is not None and not task.algorithm),
@@ -171,35 +172,6 @@ class Dialect1:
             "hardware": "1",
         }
 
-    def _choose(self, name: str, arguments: list[str]) -> None:
-        self.state.task = None
-        self._load(name, number(arguments[0]) & 0xFF)
-
-    def _load(self, name: str, chosen: int) -> None:
-        """Load a model and say so. After a failure no model is the current one, until another MODEL or a reset."""
-        model = self.state.model(chosen)
-        code = self.state.load(model) if model else EINVAL
-        if model and code != OK:
-            self.state.chosen = 0
-        elif model and self.state.chosen != chosen:
-            self.state.chosen = chosen
-            self.state.settings.put("model", chosen)
-        self.send(RESPONSE, name, code, {"model": model_json(model or Model())})
-
-    def _algorithms(self) -> list[int]:
-        return [one for one in words.CATEGORIES if self.built >= words.WORLD or one not in words.YOUNG]
-
-    def _force(self, name: str, arguments: list[str]) -> None:
-        """Set the decoder; of one that it has not the firmware says EINVAL, unless that changes something."""
-        self.state.task = None
-        asked = number(arguments[0])
-        kind = asked if asked in self._algorithms() else words.AUTOMATIC
-        code = OK if kind == asked or kind != self.forced else EINVAL
-        if kind != self.forced:
-            self.forced = kind
-            self.state.settings.put("algorithm", kind)
-        self.send(RESPONSE, name, code, algorithm_json(kind))
-
     def _set_sensor(self, name: str, arguments: list[str]) -> None:
         self.state.task = None
         self.send(RESPONSE, name, *self.sensor.set(*map(number, arguments)))
@@ -224,63 +196,6 @@ class Dialect1:
         if value is None:
             self._cannot("registers of the camera that nobody has written to")
         self.send(RESPONSE, name, EIO if value is None else OK, value or 0)
-
-    def _take_samples(self, name: str, arguments: list[str]) -> None:
-        self.state.task = None
-        if not self.sensor.current:
-            self.send(RESPONSE, name, EIO, {"sensor": self.sensor.json()})
-            return
-        self.state.task = Task(name, number(arguments[0]))
-        model = self.state.model(self.state.chosen)
-        if model:
-            # The pictures come from the same place.
-            self.state.load(model)
-        self.send(RESPONSE, name, OK, {"sensor": self.sensor.json()})
-
-    def _invoke(self, name: str, arguments: list[str]) -> None:
-        """Begin to run the model; whether it can be, and with which decoder, is answered first: sensor, model, decoder."""
-        state = self.state
-        state.task = None
-        self._load_for_invoke()
-        model = state.model(state.chosen) if self.sensor.current else None
-        native = state.network.algorithm if state.network else 0
-        wanted = self.forced or (model.type if model else 0) or native
-        code, algorithm = OK, algorithm_json(wanted if model else 0)
-        if not self.sensor.current:
-            code = EIO
-        elif model is None or not wanted:
-            code = EINVAL
-        else:
-            times, differed, results_only = map(number, arguments)
-            score, iou = state.settings.get(f"thresholds {wanted}", state.thresholds(wanted))
-            task = Task(name, times, score, iou, wanted, differed != 0, results_only == 0)
-            if wanted != native:
-                # invoke.hpp L190-282: the firmware runs a decoder that was asked for on any outputs.
-                task.obstacle = f"not simulated: decoder {wanted} on outputs that are not for it"
-            state.task = task
-            algorithm["config"] = {"tscore": score, "tiou": iou}
-        data = {"model": model_json(model or Model()), "algorithm": algorithm, "sensor": self.sensor.json()}
-        self.send(RESPONSE, name, code, data)
-
-    def _load_for_invoke(self) -> None:
-        model = self.state.model(self.state.chosen)
-        if self.state.network is None and self.built >= words.LAZY_MODEL:
-            self._load("MODEL", self.state.chosen)
-        elif self.state.network is None and model and self.state.load(model) != OK:
-            self.state.chosen = 0
-
-    def _set_threshold(self, which: str) -> Run:
-        """Return what sets a limit of the decoder that runs; it is kept for every model of that decoder."""
-
-        def put(name: str, arguments: list[str]) -> None:
-            task, percent = self.state.task, number(arguments[0]) & 0xFF
-            assert task is not None, f"{name} is there only while a model runs"
-            if percent <= 100:
-                setattr(task, which, percent)
-                self.state.settings.put(f"thresholds {task.algorithm}", [task.score, task.iou])
-            self.send(RESPONSE, name, OK if percent <= 100 else EINVAL, getattr(task, which))
-
-        return put
 
 
 def _reset(name: str, arguments: list[str]) -> None:

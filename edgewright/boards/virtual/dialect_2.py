@@ -13,6 +13,7 @@ from edgewright.boards.virtual.commands import number
 from edgewright.boards.virtual.dialect import EVENT, LOG, RESPONSE, Run, Send
 from edgewright.boards.virtual.models import Model
 from edgewright.boards.virtual.network import Inference
+from edgewright.boards.virtual.sensor_2 import Sensor2
 from edgewright.boards.virtual.state import EINVAL, ENOTSUP, EPERM, OK, State, Task
 from edgewright.boards.virtual.wire import Reset
 from edgewright.boards.virtual.wireless_2 import Wireless2
@@ -28,7 +29,8 @@ class Dialect2:
     cannot = words.FAILED
 
     def __init__(self, state: State, send: Send, write: Callable[[bytes], None]) -> None:
-        self.state, self.send, self.camera, self.wireless = state, send, state.camera, Wireless2(state)
+        self.state, self.send, self.camera = state, send, state.camera
+        self.sensor, self.wireless = Sensor2(state), Wireless2(state)
         self.current = 0  # the id of the model that was loaded last
         self._limits = {"score": words.SCORE, "iou": words.IOU}
         if state.at.built >= words.KEPT_LIMITS:
@@ -36,8 +38,7 @@ class Dialect2:
 
     def boot(self) -> None:
         """Say what was set up; of being ready it says nothing."""
-        code = self._start(int(self.state.settings.get("sensor option", 1)))
-        self.send(RESPONSE, "INIT@SENSOR", code, self._sensors())
+        self.send(RESPONSE, "INIT@SENSOR", *self.sensor.boot())
         # The firmware loads its model here. To start what computes takes this machine seconds, so it waits until it is needed.
         model = self.state.model(self.state.chosen)
         self.current = model.id if model else 0
@@ -81,8 +82,8 @@ class Dialect2:
             "STAT?": lambda: {"boot_count": state.boot_count, "is_ready": 1},
             "MODELS?": lambda: {"models": [self._model(one) for one in state.models]},
             "ALGO?": self._algorithm,
-            "SENSORS?": self._all_sensors,
-            "SENSOR?": self._sensors,
+            "SENSORS?": self.sensor.list,
+            "SENSOR?": self.sensor.json,
             "TSCORE?": lambda: self._stored_limit("score"),
             "TIOU?": lambda: self._stored_limit("iou"),
             "TRIGGER?": self._trigger,
@@ -179,49 +180,21 @@ class Dialect2:
         self.state.settings.put("algorithm", number(arguments[0]) & 0xFFFFFFFF)
         self.send(RESPONSE, name, OK, self._algorithm())
 
-    def _camera_json(self) -> dict[str, Any]:
-        return {"id": words.CAMERA, "type": "Camera", "initialized": self.camera.on}
-
-    def _sensors(self) -> dict[str, Any]:
-        option = self.camera.option
-        return {"sensors": [self._camera_json() | {"current_preset": {"id": option.id, "description": option.detail}}]}
-
-    def _all_sensors(self) -> dict[str, Any]:
-        presets = [{"id": one.id, "description": one.detail} for one in self.camera.options]
-        return {"sensors": [self._camera_json() | {"presets": presets, "current_preset_index": self.camera.option.id}]}
-
-    def _start(self, preset: int) -> int:
-        """Start the camera with a preset; return the code. With one that is not there it stays switched off."""
-        self.camera.stop()
-        return OK if self.camera.start(preset or words.PRESET) else EINVAL
-
     def _set_sensor(self, name: str, arguments: list[str]) -> None:
         self.state.task = None
-        sensor, enable, preset = map(number, arguments)
-        if sensor != words.CAMERA:
-            self.send(RESPONSE, name, words.ENOENT, {})
-            return
-        code = OK
-        if enable:
-            code = self._start(preset)
-        else:
-            self.camera.stop()
-        if code == OK:
-            # sensor.hpp L63-73: as it was typed, and of a camera that is switched off, too.
-            self.state.settings.put("sensor option", preset)
-        self.send(RESPONSE, name, code, self._sensors())
+        self.send(RESPONSE, name, *self.sensor.set(*map(number, arguments)))
 
     def _take_samples(self, name: str, arguments: list[str]) -> None:
         self.state.task = None
         if not self.camera.on:
-            self.send(RESPONSE, name, EPERM, self._sensors())
+            self.send(RESPONSE, name, EPERM, self.sensor.json())
             return
         self.state.task = Task(name, number(arguments[0]))
         model = self.state.model(self.current)
         if model:
             # The pictures come from the same place.
             self.state.load(model)
-        self.send(RESPONSE, name, OK, self._sensors())
+        self.send(RESPONSE, name, OK, self.sensor.json())
 
     def _invoke(self, name: str, arguments: list[str]) -> None:
         """Begin to run the model. Of the three arguments of 1.x it takes the second for its own: whether to leave pictures out."""
@@ -244,7 +217,7 @@ class Dialect2:
                 raise Reset
             else:
                 code = ENOTSUP
-        data = self._sensors() | {"models": [self._model(model) if model else words.NO_MODEL]}
+        data = self.sensor.json() | {"models": [self._model(model) if model else words.NO_MODEL]}
         config = {"tscore": words.truncated(score), "tiou": words.truncated(iou)}
         kind = found or words.signed(self._algorithm()["algorithm"])
         data["algorithm"] = {"type": kind, "category": 0, "input_from": 1, "config": config}
@@ -270,7 +243,9 @@ class Dialect2:
         return {"trigger_rules": self.state.settings.get("trigger", "")}
 
     def _set_trigger(self, name: str, arguments: list[str]) -> None:
-        good = all(words.RULE.match(rule) for rule in arguments[0].split("|") if arguments[0])
+        pins = self.state.at.trigger_pins
+        found = [words.RULE.match(rule) for rule in arguments[0].split("|") if arguments[0]]
+        good = all(rule and (not pins or int(rule["pin"]) in pins) for rule in found)
         if good:
             self.state.settings.put("trigger", arguments[0])
         self.send(RESPONSE, name, OK if good else EINVAL, {"trigger_rules": arguments[0]})

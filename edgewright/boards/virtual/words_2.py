@@ -13,7 +13,8 @@ CAMERA = 0
 PRESET = 3  # which the cameras take for the preset 0, Default: ma_camera_esp32.cpp L47, ma_camera_himax.cpp L50
 KEPT_LIMITS = "2024.11.25"  # ab1d5f0, resource.hpp L40-41: builds before forget TSCORE and TIOU at a reset, though they store them
 SCORE, IOU = 25, 45  # callback/resource.hpp: shared by all decoders
-RULE = re.compile(r"\d+,[0-5],(100|\d?\d),\d+,[01],[01]")  # class, comparison, percent, pin, level, level when it holds
+# Class, comparison, percent, pin, level, level when it holds.
+RULE = re.compile(r"\d+,[0-5],(100|\d?\d),(?P<pin>\d+),[01],[01]")
 
 NO_MODEL = {"id": 0, "type": 0, "size": 0, "name": 0, "address": 0}
 
