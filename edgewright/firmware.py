@@ -71,6 +71,14 @@ class Defect(Table):
     hint: str = ""
 
 
+class CameraOption(Table):
+    """A size of frames that a host can ask for: AT+SENSOR."""
+
+    id: int
+    detail: str
+    frame: Annotated[tuple[int, int], Field(strict=False)]  # pixels: width, height
+
+
 class At(Table):
     """The commands that the firmware answers, and how to tell it from others: `AT+VER?`."""
 
@@ -85,6 +93,21 @@ class At(Table):
     scan_bytes: int  # the step in which it looks for models
     boot_s: float  # from reset to INIT@STAT?, at most
     crashes: bool = False  # where no decoder matches
+    resets: bool = True  # whether AT+RST does what it says
+    counts_boots: bool = True
+    greets: bool = True  # whether what it sets up at boot is told on this port
+    # Of which 16 bytes AT+ID? is made, an address in flash (without one they are the chip's own), and how it writes them: a
+    # hash of 32 bits as eight hexadecimal digits or in decimal, or each byte in decimal, one behind the other.
+    id_address: int | None = None
+    id_form: Literal["hash", "decimal hash", "bytes"] = "hash"
+    camera: Annotated[tuple[CameraOption, ...], Field(strict=False, min_length=1)]
+    camera_off: int = 9  # the code of a frame that a camera gives which was switched off
+    turns: bool = False  # whether the upper four bits of a camera's option turn its pictures
+    has_network: bool = False  # of its own; without one a host tells the firmware of its network
+    product: str  # with the id behind it: how it calls itself to an MQTT server
+    topics: Names = ()  # of MQTT, where nobody has named a server: from the board, and to it
+    trigger_pins: Numbers = ()  # to which AT+TRIGGER may be tied; empty: any number
+    pointer: int = 0  # at which the processor sees the first byte of the models' flash
 
 
 class Region(Table):

@@ -8,7 +8,8 @@ network from before the NPU's compiler, for this machine has no NPU. Parameters:
     {"refused": why}    where the board's interpreter does not take the model, and ends; or
     {"ready": {"algorithm": 5, "kind": "keypoints", "score": 50, "iou": 45}}    algorithm 0: no decoder takes its outputs
 
-and then for each line `{"score": 50, "iou": 45, "image": true}` that it reads what the next frame gives:
+and then for each line `{"score": 50, "iou": 45, "image": true, "frame": [240, 240]}` that it reads what the next frame gives, of
+that size or, with null, of the picture's own:
 
     {"width", "height", "perf": [ms, ms, ms], "kind", "results": [...], "image": JPEG in base64 | ""}    (firmware_json.py); or
     {"cannot": why}     where this machine cannot compute what the board would
@@ -21,7 +22,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -40,7 +41,7 @@ from decoder import Frame
 from kernels import Quantised, Runner, device_runner, quantised_of, why_not
 from network import Network, read_network
 from pictures import Unreadable, decode, stretch
-from PIL import Image
+from PIL import Image, ImageOps
 from stage import Refused, Request
 
 CAMERA = (
@@ -99,7 +100,7 @@ def converse(request: Request, lines: Iterable[str], say: Say) -> None:
 
 
 def camera(folder: Path) -> Iterator[Image.Image]:
-    """Yield pictures no larger than a camera's, over and over; what is no picture is told once, and passed over."""
+    """Yield pictures, over and over; what is no picture is told once, and passed over."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     while paths:
         for path in list(paths):
@@ -109,7 +110,6 @@ def camera(folder: Path) -> Iterator[Image.Image]:
                 print(f"{path.name}: passed over: {problem}", file=sys.stderr, flush=True)
                 paths.remove(path)
                 continue
-            picture.thumbnail(CAMERA)
             yield picture
 
 
@@ -166,21 +166,32 @@ def introduce(claimed: Claim | None) -> dict[str, Any]:
 # --- running ------------------------------------------------------------------------------------------------------------------
 
 
-def answer(loaded: Loaded, picture: Image.Image, *, score: int, iou: int, image: bool) -> dict[str, Any]:
-    """Run one frame, with thresholds in percent."""
+def framed(picture: Image.Image, size: Sequence[int] | None) -> Image.Image:
+    """Return what a camera makes of a picture: its middle, of its frame's size; or the whole, no larger than any camera's."""
+    if size:
+        return ImageOps.fit(picture, (size[0], size[1]))
+    picture.thumbnail(CAMERA)
+    return picture
+
+
+def answer(
+    loaded: Loaded, picture: Image.Image, *, score: int, iou: int, image: bool, frame: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Run one frame, of `frame` pixels in width and height if given, with thresholds in percent."""
     if loaded.run is None or loaded.claimed is None or loaded.quantised is None:
         return {"cannot": loaded.obstacle}
+    picture = framed(picture, frame)
     times, heads = [monotonic()], loaded.claimed.heads
     fixed = loaded.firmware["input"]["resize"] == "fixed-point"
     fitted = stretch(np.asarray(picture), heads.imgsz, fixed_point=fixed)
     times.append(monotonic())
     values = loaded.run(fitted).values
     times.append(monotonic())
-    frame = Frame(values, heads.imgsz, picture.width, picture.height, loaded.quantised.scales)
+    outputs = Frame(values, heads.imgsz, picture.width, picture.height, loaded.quantised.scales)
     if loaded.dialect == "1.x":
-        results = firmware_json.results(loaded.claimed.accepted["decoder"], frame, score, iou)
+        results = firmware_json.results(loaded.claimed.accepted["decoder"], outputs, score, iou)
     else:
-        results = firmware_json.results_2(heads.form, frame, score, iou)
+        results = firmware_json.results_2(heads.form, outputs, score, iou)
     times.append(monotonic())
     return {
         "width": picture.width,

@@ -63,7 +63,8 @@ def send(
         return found
     virtually = walk()
     pairs = rehearsal.pictures_of(virtually, made.document(DETECTIONS))
-    with rehearsal.kept(virtually, firmware, [path for _, path in pairs]) as virtual, plugged_in(virtual) as at:
+    frames = [path for _, path in pairs]
+    with rehearsal.kept(virtually, firmware, frames, unscaled=True) as virtual, plugged_in(virtual) as at:
         target = _target(project, device, firmware, at, virtual=True, frames=[name for name, _ in pairs])
         found = flash(made, target, writes)
     show(found, device)

@@ -130,14 +130,25 @@ def stand(
     *,
     faults: Faults = NONE,
     say: Say = lambda _: None,
+    unscaled: bool = False,
 ) -> VirtualBoard:
-    """Return a virtual board of the plan's device whose flash is kept in `folder`, a folder of the volume."""
+    """Return a virtual board of the plan's device whose flash is kept in `folder`, a folder of the volume.
+
+    `unscaled`: pictures keep their own size, to be compared with the proof's; else they become frames of the board's camera.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     frames = list(pictures) or [draw_test_card(folder)]
     board, stage = board_of(walk.plan.device), proof_of(walk).stage
     walk.engine.prepare(stage)  # now: it may take minutes, and whoever talks to the board has no such patience
     workshop = Workshop(
-        walk.engine, stage, folder / "network", walk.volume, firmware, frames, partial(uncompiled, walk)
+        walk.engine,
+        stage,
+        folder / "network",
+        walk.volume,
+        firmware,
+        frames,
+        partial(uncompiled, walk),
+        unscaled=unscaled,
     )
     return VirtualBoard(board, firmware, folder, workshop, connect, faults=faults, say=say)
 
@@ -174,7 +185,8 @@ def rehearsing(walk: Build, firmware: Firmware, pictures: Sequence[Path]) -> Ite
     """Plug a new virtual board in; yield its port. It is gone afterwards, its flash with it."""
     folder = walk.volume / RUN / f"board-{os.getpid()}"
     try:
-        with plugged_in(stand(walk, firmware, folder, pictures, partial(Terminal, folder / "port"))) as port:
+        connect = partial(Terminal, folder / "port")
+        with plugged_in(stand(walk, firmware, folder, pictures, connect, unscaled=True)) as port:
             yield port
     finally:
         shutil.rmtree(folder, ignore_errors=True)

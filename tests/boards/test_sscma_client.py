@@ -70,9 +70,9 @@ class Terminal:
 class SlowToy(Toy):
     """As a real one, it takes its time for a frame: the client's thread reads as fast as it can."""
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Any:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Any:
         time.sleep(0.02)
-        found = super().infer(score, iou, image=image)
+        found = super().infer(score, iou, image=image, frame=frame)
         return replace(found, image=PICTURE if image else "")
 
 

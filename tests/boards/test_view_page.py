@@ -290,7 +290,7 @@ class Posing:
     def load(self, content: bytes) -> Posing:
         return self
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
         self.frames += 1
         if self.frames > 3:
             self.looked.wait(WAIT_S)

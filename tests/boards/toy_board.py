@@ -39,7 +39,7 @@ class Toy:
         self.loaded.append(content)
         return self
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
         return Inference(240, 240, (8, 62, 1), "keypoints", [[BOX, POINTS]], "" if not image else "/9j/4AAQ")
 
     def close(self) -> None:

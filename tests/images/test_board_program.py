@@ -28,9 +28,9 @@ def test_a_virtual_board_shows_what_the_decoder_finds_in_tflms_outputs(
     frames = [assets / "coco8-pose" / "images" / "val" / f"000000000{number}.jpg" for number in (110, 136)]
     expected = json.loads(run_script(engine, STAGE, SCRIPT, tmp_path, plain, *frames).splitlines()[-1])
     assert all(expected)
-    board = Workshop(engine, STAGE, volume / "run" / "board", volume, XIAO, frames, lambda _: None)
+    board = Workshop(engine, STAGE, volume / "run" / "board", volume, XIAO, frames, lambda _: None, unscaled=True)
     network = board.load(plain.read_bytes() + b"\xff" * 10_000)
-    found = [network.infer(50, 45, image=True) for _ in range(3)]
+    found = [network.infer(50, 45, image=True, frame=(240, 240)) for _ in range(3)]
     network.close()
     assert network.algorithm == 5
     assert [one.results for one in found] == [*expected, expected[0]]
@@ -39,6 +39,6 @@ def test_a_virtual_board_shows_what_the_decoder_finds_in_tflms_outputs(
         board.load(compiled.read_bytes())
     grove = Workshop(engine, STAGE, volume / "run" / "board", volume, GROVE, frames, lambda _: plain)
     network = grove.load(compiled.read_bytes())
-    assert network.infer(50, 45, image=False).kind == "keypoints"
+    assert network.infer(50, 45, image=False, frame=(240, 240)).kind == "keypoints"
     network.close()
     assert not list((volume / "run").iterdir())

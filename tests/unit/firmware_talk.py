@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -61,11 +62,11 @@ class Toy:
         self.loaded.append(content)
         return self
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
         if self.cannot:
             raise CannotRun(self.cannot)
         self.asked.append((score, iou, image))
-        return Inference(240, 240, (8, 62, 1), self.kind, self.results, "/9j/" if image else "")
+        return Inference(*frame, (8, 62, 1), self.kind, self.results, "/9j/" if image else "")
 
     def close(self) -> None:
         self.closed += 1
@@ -80,6 +81,8 @@ class Desk:
     toy: Toy = field(default_factory=Toy)
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self.settings = self.folder / "settings.json"
         self.memory = Memory(self.folder / "flash.bin", SLOT + 0x100000, SECTOR)
         self.firmware = self.firmware.model_copy(update={"slot_bytes": 0x100000})
 
@@ -91,9 +94,7 @@ class Desk:
     def talk(self, *chunks: bytes | Exception, booting: bool = False, **options: Any) -> bytes:
         """Boot, let the chunks come, pull the plug; return what was said, what it says at boot only if asked for."""
         wire = Script(chunks)
-        application = Application(
-            self.memory, self.firmware, self.toy, settings=self.folder / "settings.json", **options
-        )
+        application = Application(self.memory, self.firmware, self.toy, settings=self.settings, **options)
         self.wire = wire
         with suppress(Unplugged):
             application.run(wire)
@@ -101,8 +102,20 @@ class Desk:
 
     def _boot_length(self, said: bytes) -> int:
         length = 0
-        for message in said.split(b"\r")[1:]:
+        for message in said.split(b"\n"):
             if b'"INIT@' not in message:
                 break
             length += len(message) + 1
         return length
+
+
+def reply(name: str, data: bytes, code: int = 0, kind: int = 0) -> bytes:
+    return b'\r{"type": %d, "name": "%s", "code": %d, "data": %s}\n' % (kind, name.encode(), code, data)
+
+
+def reply_2(name: str, data: bytes, code: int = 0, kind: int = 0) -> bytes:
+    return b'\r{"type":%d,"name":"%s","code":%d,"data":%s}\n' % (kind, name.encode(), code, data)
+
+
+def messages(said: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in said.split(b"\n") if line]

@@ -244,6 +244,19 @@ def test_a_picture_is_never_larger_than_a_cameras(talk: Talk, size: tuple[int, i
     assert (answer["width"], answer["height"]) == frame
 
 
+@pytest.mark.parametrize("size", [(640, 480), (30, 20), (100, 900)])
+def test_a_frame_of_a_cameras_size_is_the_middle_of_a_picture(talk: Talk, size: tuple[int, int]) -> None:
+    talk.show(size)
+    _, small, wide, whole = talk.hold(
+        Sketch(), lines=[ask(image=True) | {"frame": frame} for frame in ([240, 240], [640, 480], None)]
+    )
+    assert [(one["width"], one["height"]) for one in (small, wide)] == [(240, 240), (640, 480)]
+    assert (whole["width"], whole["height"]) in (size, (71, 640))
+    with Image.open(io.BytesIO(base64.b64decode(small["image"]))) as image:
+        assert image.size == (240, 240)
+    assert small["results"][0][0][:4] == [240 // 16, 240 // 16, 240 // 8, 240 // 8]
+
+
 def test_what_is_no_picture_is_passed_over_and_told_once(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
     (talk.folder / "frames" / "0.png").write_bytes(b"no picture")
     Image.new("RGB", (16, 16)).save(talk.folder / "frames" / "1.png")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ seen = [len(files["model"].read_bytes()), sorted(path.name for path in files["fr
 for line in sys.stdin:
     asked = json.loads(line)
     say({"width": asked["score"], "height": asked["iou"], "perf": [1, 2, 3], "kind": "boxes",
-         "results": [seen, request["parameters"]], "image": "x" * 300_000 if asked["image"] else ""})
+         "results": [seen, request["parameters"], asked["frame"]], "image": "x" * 300_000 if asked["image"] else ""})
 Path(request["output"]).with_name("left").touch()
 """
 )
@@ -98,7 +99,7 @@ def test_a_model_is_loaded_and_run_frame_by_frame(make: Make) -> None:
     workshop: Interpreter = make(ANSWERS)
     network: Network = workshop.load(b"model")
     assert network.algorithm == 5
-    found = [network.infer(score, 45, image=score == 60) for score in (50, 60)]
+    found = [network.infer(score, 45, image=score == 60, frame=(240, 240)) for score in (50, 60)]
     network.close()
     assert [(one.width, one.height, one.perf, one.kind) for one in found] == [
         (50, 45, (1, 2, 3), "boxes"),
@@ -107,11 +108,18 @@ def test_a_model_is_loaded_and_run_frame_by_frame(make: Make) -> None:
     assert [len(one.image) for one in found] == [0, 300_000]
 
 
+def test_it_asks_for_frames_of_the_cameras_size_or_for_pictures_as_they_are(make: Make) -> None:
+    for unscaled, asked in ((False, [640, 480]), (True, None)):
+        network = replace(make(ANSWERS, frames=0), unscaled=unscaled).load(b"model")
+        assert network.infer(50, 45, image=False, frame=(640, 480)).results[2] == asked
+        network.close()
+
+
 def test_the_program_gets_all_that_its_request_names(make: Make, toy: Path) -> None:
     (toy / "before.tflite").write_bytes(b"before")
     workshop = make(ANSWERS, frames=2, uncompiled=toy / "before.tflite")
     network = workshop.load(b"m" * 5000 + b"\xff" * 20000)
-    [seen, parameters] = network.infer(50, 45, image=False).results
+    [seen, parameters, _] = network.infer(50, 45, image=False, frame=(240, 240)).results
     network.close()
     assert seen == [2 * SECTOR, ["000000-frame.jpg", "000001-frame.jpg"], ["frames", "model", "uncompiled"]]
     assert parameters == {"firmware": json.loads(json.dumps(FIRMWARE.facts)), "dialect": "1.x"}
@@ -138,7 +146,7 @@ def test_a_network_that_is_closed_ends_by_itself_and_leaves_nothing(make: Make) 
     assert {path.name for path in (workshop.volume / "run").iterdir()} == {"left"}
     network.close()
     with pytest.raises(CannotRun, match="closed"):
-        network.infer(50, 45, image=False)
+        network.infer(50, 45, image=False, frame=(240, 240))
 
 
 def test_what_does_not_end_is_made_to(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +163,7 @@ def test_the_next_model_is_loaded_in_the_same_place(make: Make) -> None:
     workshop = make(ANSWERS)
     for size in (SECTOR, 1):
         network = workshop.load(b"m" * size)
-        assert network.infer(50, 45, image=False).results[0][0] == size
+        assert network.infer(50, 45, image=False, frame=(240, 240)).results[0][0] == size
         network.close()
 
 
@@ -170,7 +178,7 @@ def test_what_this_machine_cannot_compute_is_told_frame_by_frame(make: Make) -> 
     network = make(READY + "for line in sys.stdin: say({'cannot': 'no NPU'})").load(b"model")
     for _ in range(2):
         with pytest.raises(CannotRun, match=r"^no NPU$"):
-            network.infer(50, 45, image=False)
+            network.infer(50, 45, image=False, frame=(240, 240))
     assert not gone(network)
     network.close()
 
@@ -213,7 +221,7 @@ def test_a_frame_that_fails_is_the_last(make: Make, script: str, said: str) -> N
     network = make(READY + f"sys.stdin.readline()\n{script}").load(b"model")
     for _ in range(2):
         with pytest.raises(CannotRun, match=f"^what computes the network {said}"):
-            network.infer(50, 45, image=False)
+            network.infer(50, 45, image=False, frame=(240, 240))
     assert gone(network)
 
 

@@ -10,9 +10,9 @@ from edgewright.boards.virtual.commands import VIRTUAL, Lines, parse
 from edgewright.boards.virtual.dialect import LOG, RESPONSE, Dialect, Send, framed
 from edgewright.boards.virtual.dialect_1 import Dialect1
 from edgewright.boards.virtual.dialect_2 import Dialect2
-from edgewright.boards.virtual.network import CannotRun, Interpreter
+from edgewright.boards.virtual.network import CannotRun, Inference, Interpreter
 from edgewright.boards.virtual.settings import Settings
-from edgewright.boards.virtual.state import EIO, OK, State, Task
+from edgewright.boards.virtual.state import OK, State, Task
 from edgewright.boards.virtual.wire import Memory, Reset, Wire
 from edgewright.firmware import Firmware
 
@@ -52,7 +52,7 @@ class Application:
             state.close()
 
     def _serve(self, wire: Wire, state: State, dialect: Dialect, send: Send) -> None:
-        lines = Lines(dialect.ends)
+        lines = Lines(dialect.ends, skips_empty=dialect.skips_empty)
         while True:
             data = wire.read(0 if state.task else IDLE_S)
             if data and self.is_download and self.is_download(lines.rest + data):
@@ -74,7 +74,7 @@ def _obey(line: str, dialect: Dialect, send: Send) -> None:
         dialect.unknown(line, command.name if command else line.partition("=")[0].upper())
         return
     count, run = known
-    arguments = command.arguments(count)
+    arguments = command.arguments(count, hexadecimal=dialect.hexadecimal)
     if len(arguments) < count:
         dialect.miscounted(command.name)
     else:
@@ -87,13 +87,12 @@ def _advance(state: State, task: Task, dialect: Dialect, send: Send) -> None:
         state.task = None
         return
     task.count += 1
-    # Pictures come from what the network runs in; a board without a camera says the same.
-    if state.network is None:
+    if not state.camera.on:
         state.task = None
-        dialect.failed(task, EIO)
+        dialect.failed(task, state.at.camera_off)
         return
     try:
-        found = state.network.infer(task.score, task.iou, image=task.image)
+        found = _look(state, task)
     except CannotRun as problem:
         state.task = None
         send(LOG, "LOG", dialect.cannot, str(problem))
@@ -102,3 +101,14 @@ def _advance(state: State, task: Task, dialect: Dialect, send: Send) -> None:
     if not task.differed or found.results != task.last:
         dialect.event(task, found)
     task.last = found.results
+
+
+def _look(state: State, task: Task) -> Inference:
+    """Run the network on what the camera sees; raises CannotRun."""
+    if task.obstacle:
+        raise CannotRun(task.obstacle)
+    if state.camera.degrees:
+        raise CannotRun(f"not simulated: pictures turned by {state.camera.degrees} degrees")
+    if state.network is None:
+        raise CannotRun("not simulated: pictures without a model that runs; they come from what it runs in")
+    return state.network.infer(task.score, task.iou, image=task.image, frame=state.camera.option.frame)

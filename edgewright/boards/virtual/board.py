@@ -12,6 +12,7 @@ from pathlib import Path
 from edgewright.boards.virtual.application import Application
 from edgewright.boards.virtual.boot_menu import BootMenu
 from edgewright.boards.virtual.esp_rom import EspRom, is_sync
+from edgewright.boards.virtual.identity import ID_BYTES, chip_number
 from edgewright.boards.virtual.line import NONE, Faults, Line, Transport
 from edgewright.boards.virtual.network import Interpreter
 from edgewright.boards.virtual.wire import ERASED, Memory, Program, Reset, Unplugged, Wire
@@ -19,7 +20,7 @@ from edgewright.boards.virtual.wiring import Adapter, UsbJtag, Wiring
 from edgewright.config import Board
 from edgewright.firmware import Firmware
 
-FLASH, SETTINGS = "flash.bin", "settings.json"
+FLASH = "flash.bin"
 UNPLUGGED_S = 0.3  # how long the cable stays out
 ANOTHER_CHIP = 5  # the ESP32-C3's number, for a board of the wrong kind
 OTHER_MODELS_EVERY = 0x40000  # bytes between the models of a slot that is full
@@ -95,6 +96,7 @@ class VirtualBoard:
         self.interpreter, self.folder = interpreter, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.memory = Memory(folder / FLASH, board.flash_bytes, board.sector_bytes)
+        self._covered: dict[int, bytes] = {}
         self._furnish()
         self.wiring = self.parts.wiring()
         self.line = Line(connect(self.wiring), faults)
@@ -108,6 +110,7 @@ class VirtualBoard:
                 program = self._next(program)
         finally:
             self.line.transport.unplug()
+            self._put_back()
             self.memory.close()
 
     def stop(self) -> None:
@@ -148,7 +151,8 @@ class VirtualBoard:
             self.say("has no firmware")
             return Silent(self.parts.empty, self.parts.is_download)
         self.say(f"runs {self.firmware.title}")
-        settings = self.folder / SETTINGS
+        # Another firmware keeps its own in its own way: what one was told the other does not know.
+        settings = self.folder / f"settings-{self.firmware.name}.json"
         return Application(
             self.memory,
             self.firmware,
@@ -167,11 +171,33 @@ class VirtualBoard:
             self.memory.erase(self.board.firmware_address, self.board.sector_bytes)
         elif not self._has_firmware():
             self.memory.program(self.board.firmware_address, self.parts.firmware)
-        if self.faults.full_slot:
-            first = self.firmware.address
-            for address in range(first, first + self.firmware.slot_bytes, OTHER_MODELS_EVERY):
+        at = self.firmware.at
+        if at and at.id_address is not None and not self.memory.read(at.id_address, ID_BYTES).strip(bytes([ERASED])):
+            self.memory.program(at.id_address, chip_number(str(self.folder)))
+        first = self.firmware.address
+        addresses = range(first, first + self.firmware.slot_bytes, OTHER_MODELS_EVERY)
+        for address in addresses:
+            if self._sector(address) == self._other_model:
+                # Of a board that was killed.
                 self.memory.erase(address, len(MAGIC))
-                self.memory.program(address, MAGIC)
+        for address in addresses if self.faults.full_slot else ():
+            self._covered[address] = self._sector(address)
+            self.memory.erase(address, len(MAGIC))
+            self.memory.program(address, MAGIC)
+
+    def _put_back(self) -> None:
+        """Put back what lay where the models of a fault are: they go when the board goes."""
+        for address, before in self._covered.items():
+            if self._sector(address) == self._other_model:
+                self.memory.erase(address, len(MAGIC))
+                self.memory.program(address, before)
+
+    def _sector(self, address: int) -> bytes:
+        return self.memory.read(address, self.board.sector_bytes)
+
+    @property
+    def _other_model(self) -> bytes:
+        return MAGIC.ljust(self.board.sector_bytes, bytes([ERASED]))
 
 
 @contextmanager

@@ -15,25 +15,36 @@ VIRTUAL = (
 )
 LONGEST_BYTES = 4096  # SSCMA_CMD_MAX_LENGTH; a longer line is dropped without a word
 UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-# A quoted string, whose end may be missing and in which a backslash takes the next character as it is; or an integer.
-ARGUMENT = re.compile(r"""(["'])((?:\\.|(?!\1).)*)\1?|(-\d*|\d+)""")
+# A quoted string, whose end may be missing and in which a backslash takes the next character as it is; or an integer, which
+# in some builds is hexadecimal.
+QUOTED = r"""(["'])((?:\\.|(?!\1).)*)\1?"""
+DECIMAL, HEXADECIMAL = (re.compile(rf"{QUOTED}|(-[{digits}]*|[{digits}]+)") for digits in ("0-9", "0-9a-fA-F"))
 
 
 class Lines:
-    """Collects bytes until a terminator, one of `ends`."""
+    """Collects bytes, and takes lines as the firmware's loop does: again and again one up to each of `ends`, in that order.
 
-    def __init__(self, ends: bytes) -> None:
-        self._end = re.compile(b"[" + re.escape(ends) + b"]")
+    So two commands that end differently and come at once may be one for it, and an end alone is a line with nothing in it: 1.x
+    does not know that as a command (main_task.hpp L477-488 at ff48a1c), 2.x skips it (ma_server_at.cpp L71-87 at ab1d5f0).
+    """
+
+    def __init__(self, ends: bytes, *, skips_empty: bool = False) -> None:
+        self._ends, self._skips_empty = [bytes([end]) for end in ends], skips_empty
         self.rest = b""
 
     def feed(self, data: bytes) -> Iterator[str]:
-        """Yield each line that is now whole and has anything in it that can be printed."""
-        *lines, rest = self._end.split(self.rest + data)
-        self.rest = rest[-LONGEST_BYTES - 1 :]  # enough to know later that it is too long
-        for line in lines:
-            text = UNPRINTABLE.sub("", line.decode("latin-1"))
-            if text and len(line) <= LONGEST_BYTES:
-                yield text
+        """Yield each line that is now whole, as far as it can be printed. `data` is what came between two rounds of the loop."""
+        self.rest += data
+        while any(end in self.rest for end in self._ends):
+            for end in self._ends:
+                line, found, rest = self.rest.partition(end)
+                if not found:
+                    continue
+                self.rest = rest
+                if len(line) <= LONGEST_BYTES and (line or not self._skips_empty):
+                    yield UNPRINTABLE.sub("", line.decode("latin-1"))
+        # Enough to know later that it is too long.
+        self.rest = self.rest[-LONGEST_BYTES - 1 :]
 
 
 @dataclass(frozen=True)
@@ -44,9 +55,12 @@ class Command:
     name: str
     text: str
 
-    def arguments(self, count: int) -> list[str]:
-        """Return at most the first `count` arguments: whatever else the line holds is skipped."""
-        found = ARGUMENT.findall(self.text)[:count]
+    def arguments(self, count: int, *, hexadecimal: bool = False) -> list[str]:
+        """Return at most the first `count` arguments: whatever else the line holds is skipped.
+
+        `hexadecimal`: an integer may have letters from a to f, and begin with one (server.hpp L336 since 43aecd9).
+        """
+        found = (HEXADECIMAL if hexadecimal else DECIMAL).findall(self.text)[:count]
         return [integer or re.sub(r"\\(.?)", r"\1", quoted) for _, quoted, integer in found]
 
 

@@ -19,7 +19,9 @@ class Dialect(Protocol):
     """The commands of a dialect, and what it says of its own accord."""
 
     separators: tuple[str, str]  # of its JSON
-    ends: bytes  # of a command
+    ends: bytes  # of a command, in the order in which it looks for them
+    skips_empty: bool  # whether a line with nothing in it is none
+    hexadecimal: bool  # whether an integer may have letters
 
     def boot(self) -> None:
         """Say what the firmware says when it has started."""

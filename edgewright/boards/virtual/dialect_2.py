@@ -10,11 +10,13 @@ from typing import Any
 
 from edgewright.boards.virtual import words_2 as words
 from edgewright.boards.virtual.commands import number
-from edgewright.boards.virtual.dialect import EVENT, RESPONSE, Run, Send
+from edgewright.boards.virtual.dialect import EVENT, LOG, RESPONSE, Run, Send
 from edgewright.boards.virtual.models import Model
 from edgewright.boards.virtual.network import Inference
-from edgewright.boards.virtual.state import EINVAL, ENOTSUP, OK, State, Task
+from edgewright.boards.virtual.sensor_2 import Sensor2
+from edgewright.boards.virtual.state import EINVAL, ENOTSUP, EPERM, OK, State, Task
 from edgewright.boards.virtual.wire import Reset
+from edgewright.boards.virtual.wireless_2 import Wireless2
 
 
 class Dialect2:
@@ -22,17 +24,22 @@ class Dialect2:
 
     separators = (",", ":")
     ends = b"\r\n"
+    skips_empty = True
+    hexadecimal = False
     cannot = words.FAILED
 
     def __init__(self, state: State, send: Send, write: Callable[[bytes], None]) -> None:
-        self.state, self.send = state, send
+        self.state, self.send, self.camera = state, send, state.camera
+        self.sensor, self.wireless = Sensor2(state), Wireless2(state)
         self.current = 0  # the id of the model that was loaded last
-        self.preset = int(state.settings.get("sensor option", 1))
+        self._limits = {"score": words.SCORE, "iou": words.IOU}
+        if state.at.built >= words.KEPT_LIMITS:
+            self._limits = {which: self._stored_limit(which) for which in self._limits}
 
     def boot(self) -> None:
         """Say what was set up; of being ready it says nothing."""
+        self.send(RESPONSE, "INIT@SENSOR", *self.sensor.boot())
         # The firmware loads its model here. To start what computes takes this machine seconds, so it waits until it is needed.
-        self.send(RESPONSE, "INIT@SENSOR", OK, self._sensors())
         model = self.state.model(self.state.chosen)
         self.current = model.id if model else 0
         self.send(RESPONSE, "INIT@MODEL", OK if model else words.ENOENT, {"model": self._model(model)} if model else {})
@@ -75,23 +82,22 @@ class Dialect2:
             "STAT?": lambda: {"boot_count": state.boot_count, "is_ready": 1},
             "MODELS?": lambda: {"models": [self._model(one) for one in state.models]},
             "ALGO?": self._algorithm,
-            "SENSORS?": lambda: {
-                "sensors": [words.CAMERA | {"presets": words.presets(), "current_preset_index": self.preset}]
-            },
-            "SENSOR?": self._sensors,
-            "TSCORE?": lambda: self._threshold("score", words.SCORE),
-            "TIOU?": lambda: self._threshold("iou", words.IOU),
+            "SENSORS?": self.sensor.list,
+            "SENSOR?": self.sensor.json,
+            "TSCORE?": lambda: self._stored_limit("score"),
+            "TIOU?": lambda: self._stored_limit("iou"),
             "TRIGGER?": self._trigger,
             "INFO?": lambda: {"info": state.settings.get(f"info {self.current}", "")},
-            "WIFI?": lambda: words.WIFI,
-            "MQTTSERVER?": lambda: {"config": words.MQTT, "status": 0},
-            "MQTTPUBSUB?": lambda: {"config": words.TOPICS},
-            "MQTTSERVERSTA?": lambda: {"status": 0},
-        }
+            "WIFI?": self.wireless.wifi,
+            "MQTTSERVER?": self.wireless.server,
+            "MQTTPUBSUB?": self.wireless.topics,
+            "MQTTSERVERSTA?": self.wireless.server_status,
+            "MQTTCA?": self.wireless.authority,
+        } | ({} if state.at.has_network else {"WIFIVER?": self.wireless.version})
 
     def _orders(self) -> dict[str, tuple[int, Run]]:
         return {
-            "RST": (0, _reset),
+            "RST": (0, self._reset),
             "BREAK": (0, self._break),
             "YIELD": (1, lambda name, arguments: None),
             "LED": (1, lambda name, arguments: self.send(RESPONSE, name, OK, int(number(arguments[0]) != 0))),
@@ -101,14 +107,42 @@ class Dialect2:
             "SENSOR": (3, self._set_sensor),
             "SAMPLE": (1, self._take_samples),
             "INVOKE": (2, self._invoke),
-            "TSCORE": (
-                1,
-                lambda name, arguments: self._set_threshold(name, number(arguments[0]), "score", words.SCORE),
-            ),
-            "TIOU": (1, lambda name, arguments: self._set_threshold(name, number(arguments[0]), "iou", words.IOU)),
+            "TSCORE": (1, self._setting_limit("score")),
+            "TIOU": (1, self._setting_limit("iou")),
             "TRIGGER": (1, self._set_trigger),
             "INFO": (1, self._set_info),
+            **self._network_orders(),
         }
+
+    def _network_orders(self) -> dict[str, tuple[int, Run]]:
+        """Return what a host can tell of networks: more where the board has none of its own (ma_server_at.cpp L237-304)."""
+        wireless = self.wireless
+        always = {
+            "WIFI": (3, self._replying(wireless.set_wifi)),
+            "MQTTSERVER": (6, self._replying(wireless.set_server)),
+            "MQTTCA": (1, self._set_authority),
+        }
+        external: dict[str, tuple[int, Run]] = {
+            "WIFISTA": (1, self._replying(wireless.set_wifi_status)),
+            "WIFIIN4": (3, lambda name, arguments: wireless.set_in4(*arguments)),
+            "WIFIIN6": (1, self._replying(wireless.set_in6)),
+            "WIFIVER": (1, self._replying(wireless.set_version)),
+            "MQTTSERVERSTA": (1, self._replying(wireless.set_server_status)),
+        }
+        return always | ({} if self.state.at.has_network else external)
+
+    def _replying(self, reply: Callable[..., tuple[int, Any]]) -> Run:
+        return lambda name, arguments: self.send(RESPONSE, name, *reply(*arguments))
+
+    def _set_authority(self, name: str, arguments: list[str]) -> None:
+        self.wireless.set_authority(arguments[0])
+        self.send(LOG, "LOG", self.cannot, "not simulated: the hash of a certificate, which depends on the compiler")
+        self.send(RESPONSE, name, OK, {"hash": 0})
+
+    def _reset(self, name: str, arguments: list[str]) -> None:
+        """Restart; one board's firmware only lets go of what it goes on to use, and answers nothing."""
+        if self.state.at.resets:
+            raise Reset
 
     def _answering(self, answer: Callable[[], Any]) -> Run:
         return lambda name, _: self.send(RESPONSE, name, OK, answer())
@@ -118,9 +152,10 @@ class Dialect2:
         self.send(RESPONSE, name, OK, self.state.uptime_ms)
 
     def _model(self, model: Model) -> dict[str, int]:
-        """Return what it says of a model; its size it never sets."""
-        name = words.MAPPED + self.state.firmware.address
-        return {"id": model.id, "type": 0, "size": 0, "name": name, "address": words.MAPPED + model.address}
+        """Return what it says of a model, pointers for name and address; its size it never sets."""
+        first = self.state.at.pointer
+        there = first + model.address - self.state.firmware.address
+        return {"id": model.id, "type": 0, "size": 0, "name": first, "address": there}
 
     def _choose(self, name: str, arguments: list[str]) -> None:
         self.state.task = None
@@ -141,76 +176,76 @@ class Dialect2:
         return {"algorithm": self.state.settings.get("algorithm", 0)}
 
     def _force(self, name: str, arguments: list[str]) -> None:
-        """Keep a number that the firmware never looks at again."""
-        self.state.settings.put("algorithm", number(arguments[0]))
+        """Keep a number that the firmware never looks at again, without a sign: algorithm.hpp L25-40 at ab1d5f0."""
+        self.state.settings.put("algorithm", number(arguments[0]) & 0xFFFFFFFF)
         self.send(RESPONSE, name, OK, self._algorithm())
-
-    def _sensors(self) -> dict[str, Any]:
-        return {"sensors": [words.CAMERA | {"current_preset": words.presets()[self.preset]}]}
 
     def _set_sensor(self, name: str, arguments: list[str]) -> None:
         self.state.task = None
-        sensor, enable, preset = map(number, arguments)
-        if sensor != words.CAMERA["id"]:
-            self.send(RESPONSE, name, words.ENOENT, {})
-            return
-        code = (
-            OK if not enable or 0 < preset < len(words.PRESETS) else EINVAL
-        )  # Default stands for one that is not there
-        if enable and code == OK:
-            self.preset = preset
-            self.state.settings.put("sensor option", preset)
-        self.send(RESPONSE, name, code, self._sensors())
+        self.send(RESPONSE, name, *self.sensor.set(*map(number, arguments)))
 
     def _take_samples(self, name: str, arguments: list[str]) -> None:
+        self.state.task = None
+        if not self.camera.on:
+            self.send(RESPONSE, name, EPERM, self.sensor.json())
+            return
         self.state.task = Task(name, number(arguments[0]))
         model = self.state.model(self.current)
         if model:
-            self.state.load(model)  # the pictures come from the same place
-        self.send(RESPONSE, name, OK, self._sensors())
+            # The pictures come from the same place.
+            self.state.load(model)
+        self.send(RESPONSE, name, OK, self.sensor.json())
 
     def _invoke(self, name: str, arguments: list[str]) -> None:
         """Begin to run the model. Of the three arguments of 1.x it takes the second for its own: whether to leave pictures out."""
         self.state.task = None
         times, results_only = map(number, arguments)
-        score, iou = self._threshold("score", words.SCORE), self._threshold("iou", words.IOU)
-        model = self.state.model(self.current)
-        code = self.state.load(model) if model else words.ENOENT
+        score, iou = self._limits["score"], self._limits["iou"]
+        # prepareSensor() comes first: what is not started does not stream (ma_camera_esp32.cpp L122-125).
+        model = self.state.model(self.current) if self.camera.on else None
+        code = self.state.load(model) if model else words.ENOENT if self.camera.on else EPERM
         found = 0
         if model and code == OK:
             assert self.state.network is not None
             native = self.state.network.algorithm
-            found = (
-                native if model.id <= native else 0
-            )  # invoke.hpp L140: the search begins at the id, not at the first
+            # invoke.hpp L140: the search begins at the id, not at the first.
+            found = native if model.id <= native else 0
             if found:
                 self.state.task = Task(name, times, score, iou, found, image=results_only == 0)
             elif self.state.at.crashes:
-                raise Reset  # a null pointer is followed: not a word, and the chip starts again
+                # A null pointer is followed: not a word, and the chip starts again.
+                raise Reset
             else:
                 code = ENOTSUP
-        data = self._sensors() | {"models": [self._model(model) if model else words.NO_MODEL]}
+        data = self.sensor.json() | {"models": [self._model(model) if model else words.NO_MODEL]}
         config = {"tscore": words.truncated(score), "tiou": words.truncated(iou)}
-        kind = found or self._algorithm()["algorithm"]
+        kind = found or words.signed(self._algorithm()["algorithm"])
         data["algorithm"] = {"type": kind, "category": 0, "input_from": 1, "config": config}
         self.send(RESPONSE, name, code, data)
 
-    def _threshold(self, which: str, default: int) -> int:
-        return int(self.state.settings.get(f"threshold {which}", default))
+    def _stored_limit(self, which: str) -> int:
+        return int(self.state.settings.get(f"threshold {which}", self._limits[which]))
 
-    def _set_threshold(self, name: str, percent: int, which: str, default: int) -> None:
-        if 0 < percent <= 100:
-            self.state.settings.put(f"threshold {which}", percent)
-            if self.state.task:
-                setattr(self.state.task, which, percent)
-        code = OK if 0 < percent <= 100 else EINVAL
-        self.send(RESPONSE, name, code, self._threshold(which, default))
+    def _setting_limit(self, which: str) -> Run:
+        def put(name: str, arguments: list[str]) -> None:
+            percent = number(arguments[0])
+            code = OK if 0 < percent <= 100 else EINVAL
+            if code == OK:
+                self._limits[which] = percent
+                self.state.settings.put(f"threshold {which}", percent)
+                if self.state.task:
+                    setattr(self.state.task, which, percent)
+            self.send(RESPONSE, name, code, self._limits[which])
+
+        return put
 
     def _trigger(self) -> dict[str, str]:
         return {"trigger_rules": self.state.settings.get("trigger", "")}
 
     def _set_trigger(self, name: str, arguments: list[str]) -> None:
-        good = all(words.RULE.match(rule) for rule in arguments[0].split("|") if arguments[0])
+        pins = self.state.at.trigger_pins
+        found = [words.RULE.match(rule) for rule in arguments[0].split("|") if arguments[0]]
+        good = all(rule and (not pins or int(rule["pin"]) in pins) for rule in found)
         if good:
             self.state.settings.put("trigger", arguments[0])
         self.send(RESPONSE, name, OK if good else EINVAL, {"trigger_rules": arguments[0]})
@@ -218,7 +253,3 @@ class Dialect2:
     def _set_info(self, name: str, arguments: list[str]) -> None:
         self.state.settings.put(f"info {self.current}", arguments[0])
         self.send(RESPONSE, name, OK, {"info": arguments[0]})
-
-
-def _reset(name: str, arguments: list[str]) -> None:
-    raise Reset

@@ -36,8 +36,8 @@ class Network(Protocol):
     def algorithm(self) -> int:
         """Return the number of the decoder that the firmware chooses for its outputs; 0: none fits."""
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
-        """Run the next frame; thresholds in percent. Raises CannotRun."""
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
+        """Run the next frame, of so many pixels in width and height; thresholds in percent. Raises CannotRun."""
 
     def close(self) -> None:
         """Let go of what it runs in."""

@@ -1,12 +1,18 @@
-"""INFO and ACTION of SSCMA 1.x: strings that hosts leave on a board, and its checksums of them (callback/info.hpp, action.hpp)."""
+"""INFO and ACTION of SSCMA 1.x: strings that hosts leave on a board, and its checksums of them.
+
+Source: SSCMA-Micro ff48a1c, sscma/callback/info.hpp, action.hpp L21-117, sscma/interpreter/condition.hpp.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from edgewright.boards.virtual import condition
 from edgewright.boards.virtual import words_1 as words
 from edgewright.boards.virtual.commands import crc16_maxim
-from edgewright.boards.virtual.state import State
+from edgewright.boards.virtual.state import EINVAL, OK, State
+
+UNSET = 0xFFFF  # condition.hpp L25: the hash of no condition, as of an empty one
 
 
 class Notes:
@@ -14,21 +20,37 @@ class Notes:
 
     def __init__(self, state: State) -> None:
         self.state, self.built = state, state.at.built
+        self._hash = UNSET
 
     @property
     def has_action(self) -> bool:
-        """Whether anybody ever set one."""
+        """Whether one is stored."""
         return self.state.settings.get("action", None) is not None
+
+    def boot(self) -> tuple[int, dict[str, Any]]:
+        """Take the action that is stored for the condition; return code and data."""
+        return self._set(str(self.state.settings.get("action", "")), store=False)
 
     def action(self) -> dict[str, Any]:
         """Answer ACTION?."""
-        text = self.state.settings.get("action", "")
+        # Without a condition what is stored is not looked at.
+        text = "" if self._hash == UNSET else str(self.state.settings.get("action", ""))
         return {"crc16_maxim": crc16_maxim(text.encode()), "action": text}
 
-    def set_action(self, text: str) -> dict[str, Any]:
-        """Keep an expression; its grammar is not looked at."""
-        self.state.settings.put("action", text)
-        return self.action()
+    def set_action(self, text: str) -> tuple[int, dict[str, Any]]:
+        """Take an expression for the condition; return code and data. Raises condition.TooDeep."""
+        return self._set(text, store=True)
+
+    def _set(self, text: str, *, store: bool) -> tuple[int, dict[str, Any]]:
+        before, new = self._hash, crc16_maxim(text.encode()) if text else UNSET
+        if text and new != before and not condition.accepts(text):
+            # condition.hpp L52-53: what was there stays, and its checksum is shown beside the text that was refused.
+            return EINVAL, {"crc16_maxim": before, "action": text}
+        self._hash = new
+        # action.hpp L48: only what differs from the condition before is stored, so an empty one not on a fresh board.
+        if store and new != before:
+            self.state.settings.put("action", text)
+        return OK, {"crc16_maxim": new, "action": text}
 
     def info(self) -> dict[str, Any]:
         """Answer INFO?, of the current model where the build knows one for each."""

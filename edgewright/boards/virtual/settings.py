@@ -24,8 +24,8 @@ class Settings:
         return self._values.get(name, default)
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a value; whoever reads the file sees it whole."""
+        """Keep a value, its own keys in their order; whoever reads the file sees it whole."""
         self._values[name] = value
         temporary = self.path.with_name(f"{self.path.name}.part")
-        temporary.write_text(json.dumps(self._values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(self._values, indent=1) + "\n", encoding="utf-8")
         os.replace(temporary, self.path)

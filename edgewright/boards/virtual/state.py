@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgewright.boards.virtual.camera import Camera
+from edgewright.boards.virtual.identity import device_id
 from edgewright.boards.virtual.models import Model, content, scan
 from edgewright.boards.virtual.network import CannotLoad, CannotRun, Inference, Interpreter, Network
 from edgewright.boards.virtual.settings import Settings
@@ -14,7 +15,7 @@ from edgewright.boards.virtual.wire import Memory
 from edgewright.firmware import At, Firmware
 
 # Codes of both dialects: core/el_types.h, core/ma_types.h.
-OK, ELOG, EIO, EINVAL, ENOTSUP = 0, 2, 4, 5, 8
+OK, ELOG, EIO, EINVAL, ENOTSUP, EPERM = 0, 2, 4, 5, 8, 9
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Broken:
     algorithm: int
     why: str
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
         """Say why nothing is computed."""
         raise CannotRun(self.why)
 
@@ -45,6 +46,7 @@ class Task:
     image: bool = True
     count: int = 0  # frames so far
     last: list[Any] = field(default_factory=list)
+    obstacle: str = ""  # why this machine cannot show what a board would
 
 
 class State:
@@ -55,8 +57,9 @@ class State:
     ) -> None:
         self.memory, self.firmware, self.at = memory, firmware, at
         self.settings = settings
-        self.device_id = f"{zlib.crc32(label.encode()):08x}"
-        self.boot_count = int(settings.get("boot_count", 0)) + 1
+        self.camera = Camera(at)
+        self.device_id = device_id(at, memory, label)
+        self.boot_count = int(settings.get("boot_count", 0)) + at.counts_boots
         settings.put("boot_count", self.boot_count)
         self.chosen = int(settings.get("model", 1))
         self.models = scan(memory, firmware, at.scan_bytes, packed=at.dialect == "1.x")

@@ -48,6 +48,9 @@ class Workshop:
     frames: Sequence[Path]
     uncompiled: Callable[[bytes], Path | None]  # the file that a compiled model was made from, if it is known
     patience_s: float = PATIENCE_S
+    # Whether pictures keep their own size, so that what is found can be compared with a proof; else they are as large as a
+    # frame of the camera.
+    unscaled: bool = False
 
     def load(self, content: bytes) -> Worker:
         """Load a model from flash. Raises CannotLoad where the board would not take it, CannotRun where nothing answers."""
@@ -68,7 +71,7 @@ class Workshop:
         )
         self.engine.take(self.folder)
         process = proc.converse(self.engine.argv(environment, job), cwd=self.volume)
-        worker = Worker(process, lambda: self.engine.stop(job), self.folder, self.patience_s)
+        worker = Worker(process, lambda: self.engine.stop(job), self.folder, self.patience_s, unscaled=self.unscaled)
         worker.start()
         return worker
 
@@ -106,12 +109,18 @@ class Worker:
     """A Network: a process that computes frames. Threads empty its pipes, so that a wait for either of them can end."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], stop: Callable[[], None], folder: Path, patience_s: float
+        self,
+        process: subprocess.Popen[bytes],
+        stop: Callable[[], None],
+        folder: Path,
+        patience_s: float,
+        *,
+        unscaled: bool = False,
     ) -> None:
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        self.algorithm = 0
+        self.algorithm, self._unscaled = 0, unscaled
         self._process, self._stdin, self._stop = process, process.stdin, stop
         self._folder, self._patience_s, self._broken = folder, patience_s, ""
         self._answers: queue.Queue[bytes] = queue.Queue()
@@ -134,12 +143,14 @@ class Worker:
             self.close()
             raise
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
         """Run the next frame; thresholds in percent. Raises CannotRun."""
         if self._broken:
             raise CannotRun(self._broken)
         with suppress(OSError, ValueError):  # it has ended, which is heard
-            self._stdin.write(json.dumps({"score": score, "iou": iou, "image": image}).encode() + b"\n")
+            size = None if self._unscaled else frame
+            question = {"score": score, "iou": iou, "image": image, "frame": size}
+            self._stdin.write(json.dumps(question).encode() + b"\n")
             self._stdin.flush()
         answer = self._hear()
         if "cannot" in answer:
