@@ -13,7 +13,7 @@ from typing import Any
 
 from invoke import Context, task
 
-from edgewright import bundle, engines, log, options, proc, rootfs, show, verdict
+from edgewright import bundle, engines, log, options, proc, rebuild, show, verdict
 from edgewright import reproduce as reproducing
 from edgewright.build import complete, status
 from edgewright.cache import Store
@@ -171,7 +171,7 @@ def reproduce(raw: dict[str, str]) -> None:
     other = engines.another(ROOT, walk.engine, stages, raw["against"], walk.supply)
     show.digests(reproducing.reproduce(load_project(ROOT), walk, other))
     if images and isinstance(walk.engine, Container):
-        show.contents(rootfs.compare(walk.engine, stages))
+        show.contents(rebuild.compare(walk.engine, stages))
 
 
 @command(*options.HELP)
