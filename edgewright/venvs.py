@@ -53,6 +53,7 @@ class Venv:
 
     def prepare(self, stage: Stage) -> Environment:
         """Return the stage's venv; make it if need be."""
+        self.python = self.python or python_version()
         if not self.python and not self.supply.offline:
             make(
                 self._named(stage),
