@@ -13,7 +13,7 @@ from typing import Any
 
 from invoke import Context, task
 
-from edgewright import bundle, engines, log, options, proc, rootfs, show, verdict
+from edgewright import bundle, engines, log, options, proc, rebuild, show, verdict
 from edgewright import reproduce as reproducing
 from edgewright.build import complete, status
 from edgewright.cache import Store
@@ -27,7 +27,13 @@ VOLUME, DIST = ROOT / "build", ROOT / "dist"
 ALL = "all"  # DEVICE= of a release for every board
 UNUSED_DAYS = 30  # how long the cache keeps a step that nobody takes from it
 # By what is given: the benchmark that takes it.
-BENCHMARKS = {("weights", "data"): "export", ("model",): "verify", ("model", "data"): "repeat", ("release",): "flash"}
+BENCHMARKS = {
+    ("weights", "data"): "export",
+    ("device", "model"): "vela",
+    ("model",): "verify",
+    ("model", "data"): "repeat",
+    ("release",): "flash",
+}
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -165,7 +171,7 @@ def reproduce(raw: dict[str, str]) -> None:
     other = engines.another(ROOT, walk.engine, stages, raw["against"], walk.supply)
     show.digests(reproducing.reproduce(load_project(ROOT), walk, other))
     if images and isinstance(walk.engine, Container):
-        show.contents(rootfs.compare(walk.engine, stages))
+        show.contents(rebuild.compare(walk.engine, stages))
 
 
 @command(*options.HELP)
@@ -244,14 +250,15 @@ def audit(_: dict[str, str]) -> None:
     log.say("audit", f"✓ {len(found)} findings, all excused with a reason and a date", "green")
 
 
-@command("weights", "data", "model", "release")
+@command("weights", "data", "device", "model", "release")
 def bench(raw: dict[str, str]) -> None:
-    """Measure in one run: the export against stock, verify on one core and all, a run with nothing to do, or a flash."""
-    names = tuple(name for name in ("weights", "model", "data", "release") if raw[name])
+    """Measure in one run: the export against stock, vela's build, verify's cores, a run with nothing to do, or a flash."""
+    names = tuple(name for name in ("weights", "device", "model", "data", "release") if raw[name])
     if names not in BENCHMARKS:
         known = "   or   ".join(" ".join(f"{n.upper()}=…" for n in given) for given in BENCHMARKS)
         raise WrongInput("bench needs something to measure", f"make bench {known}")
-    given, name = [str(Path(raw[n]).resolve()) for n in names], BENCHMARKS[names]
+    given = [raw[n] if n == "device" else str(Path(raw[n]).resolve()) for n in names]
+    name = BENCHMARKS[names]
     script = [sys.executable, "-m", f"tests.bench.{name}", *given]
     if code := proc.stream(script, print, cwd=ROOT):
         raise StageFailed(f"the benchmark ended with exit code {code}", "make doctor")

@@ -3,7 +3,7 @@
 #   install.sh lock LOCK            install a hashed lock
 #   install.sh build LOCK WHEELS    turn a hashed lock, sdists included, into a folder of wheels
 #   install.sh wheels WHEELS        install such a folder
-#   install.sh compile              renew the byte code, as each of these does at its end
+#   install.sh compile              renew the byte code, as lock and wheels do at their end
 # Into $EDGEWRIGHT_ENV, or /opt/env in an image. Nothing comes in that the lock does not name (--no-deps) or without its hash;
 # byte code carries no time stamp; a corporate CA or pip.conf is there only while this runs.
 set -eu
@@ -25,11 +25,14 @@ build)
     # A compiler from PyPI, pinned by hash like all else, for a plain x86-64 and not for the CPU that happens to build.
     # Debian's Python.h looks for one of its own headers below /usr/include; it comes last, so that the C library's stay the compiler's.
     export CC="$env/bin/python -m ziglang cc -target x86_64-linux-gnu -idirafter /usr/include"
-    # No debug information: it would carry pip's random folder names into the wheel.
-    export LDSHARED="$CC -shared -s" CFLAGS=-g0 ZIG_GLOBAL_CACHE_DIR="${TMPDIR:-/tmp}/zig"
+    # These replace the flags that Python was built with (-DNDEBUG -fwrapv -O3): without -O zig optimises nothing and traps on what C
+    # leaves undefined. -g0: debug information would carry pip's random folder names into the wheel.
+    export LDSHARED="$CC -shared -s" CFLAGS="-O3 -DNDEBUG -fwrapv -fno-sanitize=undefined -g0"
+    export ZIG_GLOBAL_CACHE_DIR="${TMPDIR:-/tmp}/zig"
     "$env/bin/python" -m pip wheel --no-deps --no-build-isolation --no-cache-dir --require-hashes -r "$2" -w "$3"
+    exit
     ;;
 esac
-# With a read-only root nothing can be cached later. -f: venv itself has compiled pip, with time stamps. compileall fails on files that
-# are no valid Python (test data): no harm.
-"$env/bin/python" -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$env/lib" >/dev/null || true
+# With a read-only root nothing can be cached later. -f: venv itself has compiled pip, with time stamps. -W ignore: a warning loads
+# modules into the worker that shows it, and byte code depends on which names its process knows; without, any worker gives the same.
+"$env/bin/python" -W ignore -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$env/lib"

@@ -1,25 +1,31 @@
-"""The system that images start from: the public one, pinned by digest, or one made here by mmdebstrap.
+"""The system that images start from: the public one, pinned by digest, or one made here by mmdebstrap; and what is in it.
 
 Source of the archive's form: moby image-spec v1.2 (`docker save`), which docker and podman both load.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import re
 import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright import archives, digest, log, proc
+from edgewright import archives, digest, files, log, proc, rootfs
 from edgewright.config import read_toml
+from edgewright.environments import CACHE
 from edgewright.errors import EngineMissing, StageFailed
 from edgewright.supply import NETWORK, Supply
 
 EPOCH = "0"  # SOURCE_DATE_EPOCH: the same packages give the same tar
+# docker and podman both print a line like this for each image that they have, and what they like about the others.
+INSPECT = "{{.Id}} {{json .RepoTags}}"
+INSPECTED = re.compile(r"(?:sha256:)?([0-9a-f]{64}) (\[.*\]|null)")
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,13 @@ class Base:
         """Return the public image's name in an archive, which cannot keep a name by digest."""
         return f"localhost/edgewright-base:{self.public.rpartition(':')[2][:12]}"
 
-    def identity(self, name: str) -> str:
-        """Return what stands for the base in fingerprints: the same for the public image, pulled or from an archive."""
-        return self.public if name == self.kept else name
+
+@dataclass(frozen=True)
+class Foundation:
+    """A base image that an engine has: the name to build from, and its id, the sha256 of a configuration that names its layers."""
+
+    name: str
+    image: str
 
 
 def load_base(root: Path) -> Base:
@@ -54,22 +64,50 @@ def load_base(root: Path) -> Base:
     return Base(raw["public"], local["suite"], tuple(local["packages"]), tuple(local["leave_out"]))
 
 
-def present(program: str, base: Base) -> str | None:
+def present(program: str, base: Base) -> Foundation | None:
     """Return the base image that `program` (docker or podman) has already, the public one first."""
-    names = (base.public, base.kept, base.local)
-    return next((name for name in names if proc.capture([program, "image", "inspect", name])[0] == 0), None)
+    _, text = proc.capture([program, "image", "inspect", "--format", INSPECT, base.public, base.kept, base.local])
+    found = {}
+    for image, tags in (match.groups() for match in map(INSPECTED.fullmatch, text.splitlines()) if match):
+        # A name by digest is no tag: what has neither of the tags was found by it.
+        name = next((name for name in (base.kept, base.local) if name in (json.loads(tags) or [])), base.public)
+        found[name] = Foundation(name, image)
+    return next((found[name] for name in (base.public, base.kept, base.local) if name in found), None)
 
 
-def obtain(program: str, base: Base, supply: Supply = NETWORK) -> str:
+def contents(program: str, foundation: Foundation) -> str:
+    """Return the digest of all files in a base image: what stands for it in keys, however it came and whatever it is called.
+
+    It is computed once for each image id, and kept: no image with another content can have that id.
+    """
+    path = CACHE / "bases" / f"{foundation.image}-{rootfs.VERSION}"
+    with contextlib.suppress(OSError):
+        if re.fullmatch(r"[0-9a-f]{64}", total := path.read_text()):
+            return total
+    log.say("base", "reading what is in it; this is kept")
+    total = rootfs.read(program, foundation.image).digest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, total)
+    return total
+
+
+def obtain(program: str, base: Base, supply: Supply = NETWORK) -> Foundation:
     """Load the base from the vendor's folder or pull it; where no registry can be reached, make the local one, and say so."""
-    for name in (base.kept, base.local):
-        if archives.load(program, name, supply):
-            return name
+    _bring(program, base, supply)
+    foundation = present(program, base)
+    if not foundation:
+        raise StageFailed(f"{program} does not have the base image that it has just been given", "make doctor")
+    return foundation
+
+
+def _bring(program: str, base: Base, supply: Supply) -> None:
+    if any(archives.load(program, name, supply) for name in (base.kept, base.local)):
+        return
     supply.require_network("the base image")
     log.say("base", f"pulling {base.public.partition('@')[0]}")
     code, output = proc.capture([program, "pull", "--quiet", base.public], timeout_s=600)
     if code == 0:
-        return base.public
+        return
     reason = output.splitlines()[-1][:160] if output else f"exit code {code}"
     log.say("base", f"no registry ({reason})")
     if not shutil.which("mmdebstrap"):
@@ -77,11 +115,11 @@ def obtain(program: str, base: Base, supply: Supply = NETWORK) -> str:
             f"the base image cannot be pulled ({reason}), and mmdebstrap, which makes one, is not installed",
             "sudo apt-get install mmdebstrap   or   make deploy … ENGINE=venv",
         )
-    return make_local(program, base)
+    make_local(program, base)
 
 
-def make_local(program: str, base: Base) -> str:
-    """Make the local base with mmdebstrap and load it into `program`; return its name."""
+def make_local(program: str, base: Base) -> None:
+    """Make the local base with mmdebstrap and load it into `program`."""
     with tempfile.TemporaryDirectory(prefix="edgewright-base-") as scratch:
         layer, archive = Path(scratch, "layer.tar"), Path(scratch, "image.tar")
         argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(base.packages)}"]
@@ -96,7 +134,6 @@ def make_local(program: str, base: Base) -> str:
         if code:
             raise StageFailed(f"{program} load: {output}", "make doctor")
         log.say("base", f"{base.local}  {log.size(layer.stat().st_size)}")
-    return base.local
 
 
 def write_archive(layer: Path, archive: Path, name: str) -> None:

@@ -34,6 +34,7 @@ class Container:
         self.program = name  # `version` replaces it with the client that answers
         self.build_words: list[str] = ["build"]
         self.rootless = False
+        self.foundation: base.Foundation | None = None  # the base that this engine has, once it has been asked
 
     # --- asking -----------------------------------------------------------------------------------------------------------
 
@@ -90,13 +91,17 @@ class Container:
 
     # --- environments -----------------------------------------------------------------------------------------------------
 
-    def _named(self, stage: Stage, foundation: str) -> Environment:
-        total = fingerprint(self.root, stage, self.base.identity(foundation))
+    def _named(self, stage: Stage, foundation: base.Foundation) -> Environment:
+        total = fingerprint(self.root, stage, base.contents(self.program, foundation))
         return Environment(stage, f"localhost/edgewright-{stage.name}:{total[:12]}", total)
+
+    def _foundation(self) -> base.Foundation | None:
+        self.foundation = self.foundation or base.present(self.program, self.base)
+        return self.foundation
 
     def find(self, stage: Stage) -> Environment | None:
         """Return the stage's image if it is there."""
-        foundation = base.present(self.program, self.base)
+        foundation = self._foundation()
         environment = self._named(stage, foundation) if foundation else None
         if environment and proc.capture([self.program, "image", "inspect", environment.name])[0] == 0:
             return environment
@@ -107,11 +112,11 @@ class Container:
         if found := self.find(stage):
             return found
         with exclusively(f"{self.name}-base"):
-            foundation = base.present(self.program, self.base) or base.obtain(self.program, self.base, self.supply)
+            foundation = self._foundation() or base.obtain(self.program, self.base, self.supply)
         environment = self._named(stage, foundation)
         with exclusively(f"{self.name}-{stage.name}-{environment.fingerprint[:12]}"):
             if self.find(stage) is None and not archives.load(self.program, environment.name, self.supply):
-                self.build(environment, foundation)
+                self.build(environment, foundation.name)
         return environment
 
     def build(self, environment: Environment, foundation: str, *words: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgewright import log, proc
 from edgewright.errors import StageFailed, WrongInput
-from edgewright.venvs import PYTHON, python_of, uv
+from edgewright.venvs import PYTHON, install_argvs, python_of, uv
 
 STAGE = ("--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_28", "--override", "../overrides.txt")
 HOST = ("--universal", "--python-version", "3.10")  # the oldest Python that starts Edgewright
@@ -75,21 +75,28 @@ def _pins(path: Path) -> dict[str, str]:
 
 def _expect(root: Path, folder: Path) -> None:
     """Apply a folder of patches to the pinned package and write down what that gives, as EXPECTED."""
-    touched = re.findall(
-        r"^\+\+\+ b/([^/\s]+)/", "\n".join(p.read_text() for p in folder.glob("*.patch")), re.MULTILINE
-    )
     user = next(
         path for path in sorted(root.glob("docker/*/stage.toml")) if f'"{folder.relative_to(root)}"' in path.read_text()
-    )
-    pins = _pins(user.with_name("requirements.txt"))
-    wanted = [f"{name}=={pins[name]}" for name in sorted({*touched, "patch-ng"})]
+    ).parent
     with tempfile.TemporaryDirectory() as scratch:
+        env = Path(scratch, "env")
         for argv in (
-            [uv(), "venv", "--quiet", "--python", PYTHON, scratch + "/env"],
-            [uv(), "pip", "install", "--quiet", "--no-deps", "--python", scratch + "/env", *wanted],
-            [os.fspath(python_of(Path(scratch, "env"))), "docker/patch.py", "--write", os.fspath(folder)],
+            *_install(env, root, user, folder.name),
+            [os.fspath(python_of(env)), "docker/patch.py", "--write", os.fspath(folder)],
         ):
             lines: list[str] = []
             if proc.stream(argv, lines.append, cwd=root):
                 raise StageFailed(f"{folder.name}: {lines[-1] if lines else argv[0]}", "mend the patch")
     log.say("lock", f"{folder.relative_to(root)}/EXPECTED")
+
+
+def _install(env: Path, root: Path, stage: Path, package: str) -> list[list[str]]:
+    """Return the command lines that install a stage's package to be patched: with its whole lock where it has to be compiled."""
+    if (stage / "build-requirements.txt").exists():
+        return install_argvs(env, root, stage.relative_to(root).as_posix())
+    pins = _pins(stage / "requirements.txt")
+    wanted = [f"{name}=={pins[name]}" for name in (package, "patch-ng")]
+    return [
+        [uv(), "venv", "--quiet", "--python", PYTHON, os.fspath(env)],
+        [uv(), "pip", "install", "--quiet", "--no-deps", "--python", os.fspath(env), *wanted],
+    ]

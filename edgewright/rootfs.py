@@ -1,4 +1,4 @@
-"""What an image contains, as one digest: for builds that cannot fix the times of files (Docker 20.10), which are left out.
+"""What an image contains, as one digest: of its files, without their times, which Docker 20.10 cannot fix.
 
 sha256 over the sorted entries of the root file system: path, type, mode, owner, group, where a link leads, the sha256 of the bytes.
 """
@@ -9,15 +9,14 @@ import hashlib
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
-from edgewright import base, digest, log, proc
-from edgewright.config import Stage
-from edgewright.containers import Container
-from edgewright.engine import Environment
-from edgewright.errors import HashDiffers, StageFailed
+from edgewright import digest, proc
+from edgewright.errors import StageFailed
+
+VERSION = 1  # of what is written down for an entry: a digest of another version says nothing
 
 # What docker and podman put into every container, and would put there for any image.
 NOT_OF_THE_IMAGE = frozenset(
@@ -46,7 +45,8 @@ class Contents:
 
 def read(program: str, image: str) -> Contents:
     """Return what an image contains, read from the tar that `docker export` or `podman export` gives of it."""
-    code, text = proc.capture([program, "create", "--network", "none", image], timeout_s=300)
+    # The command is never run; an image that names none of its own cannot be made a container without one.
+    code, text = proc.capture([program, "create", "--network", "none", image, "true"], timeout_s=300)
     if code:
         raise StageFailed(f"{program} create {image}: {text}", "make environments")
     container = text.splitlines()[-1]
@@ -78,32 +78,3 @@ def entries(stream: IO[bytes]) -> Iterator[tuple[str, list[Any]]]:
                     state.update(block)
             kind = "file" if member.isreg() else member.type.decode()
             yield path, [kind, member.mode, member.uid, member.gid, member.linkname, state.hexdigest()]
-
-
-def rebuild(engine: Container, environment: Environment) -> tuple[Contents, Contents]:
-    """Build an image a second time, without any layer of the first, and return what both contain; the second is removed."""
-    again = replace(environment, name=f"{environment.name}-again")
-    foundation = base.present(engine.program, engine.base)
-    assert foundation, "the first build stands on it"
-    engine.build(again, foundation, "--no-cache")
-    try:
-        log.say(environment.stage.name, "reading both images")
-        return read(engine.program, environment.name), read(engine.program, again.name)
-    finally:
-        proc.capture([engine.program, "rmi", again.name], timeout_s=120)
-
-
-def compare(engine: Container, stages: Iterable[Stage]) -> list[tuple[str, str]]:
-    """Build every stage's image again and return (stage, digest); raise HashDiffers where one does not contain the same."""
-    found = []
-    for stage in stages:
-        one, two = rebuild(engine, engine.prepare(stage))
-        if different := one.differing(two):
-            count = f", and {len(different) - 1} more" if len(different) > 1 else ""
-            path = different[0]
-            raise HashDiffers(
-                f"{stage.name}: built again, its image has another {path}{count}",
-                f"first {one.entries.get(path)}, second {two.entries.get(path)}",
-            )
-        found.append((stage.name, one.digest))
-    return found

@@ -87,12 +87,13 @@ def _assets(pinned: Iterable[Asset], folder: Path) -> dict[str, str]:
 def _images(project: Project, engine: Container, folder: Path, before: Mapping[str, str]) -> dict[str, str]:
     """Build what is missing, and save the base and, in one archive, the stages; return the sha256 of each archive."""
     stages = sorted(engine.prepare(stage).name for stage in project.stages.values())
-    foundation = base.present(engine.program, engine.base)
+    found = base.present(engine.program, engine.base)
+    if not found:
+        raise EngineMissing("the base image is gone", "make environments")
+    foundation = found.name
     if foundation == engine.base.public:
         foundation = engine.base.kept
         proc.capture([engine.program, "tag", engine.base.public, foundation])
-    if not foundation:
-        raise EngineMissing("the base image is gone", "make environments")
     wanted = {
         f"images/base-{foundation.rpartition(':')[2]}.tar": [foundation],
         f"images/stages-{digest.of_value(stages)[:12]}.tar": stages,

@@ -29,6 +29,7 @@ class Venv:
         self.root = root
         self.supply = supply
         self.without_network: list[str] = []  # `version` finds out whether the network can be taken away
+        self.python = ""  # … and which patch level of PYTHON is here
 
     def version(self) -> str:
         """Return uv's version."""
@@ -38,10 +39,11 @@ class Venv:
         # Linux lets a plain user give a process no network at all; other systems and some containers do not.
         apart = ["unshare", "--user", "--map-current-user", "--net"]
         self.without_network = apart if proc.capture([*apart, "true"])[0] == 0 else []
+        self.python = python_version()
         return text.removeprefix("uv ").split(" ")[0]
 
     def _named(self, stage: Stage) -> Environment:
-        total = fingerprint(self.root, stage, f"venv cpython-{PYTHON}")
+        total = fingerprint(self.root, stage, f"venv cpython-{self.python or PYTHON}")
         return Environment(stage, str(CACHE / "venvs" / f"{stage.name}-{total[:12]}"), total)
 
     def find(self, stage: Stage) -> Environment | None:
@@ -51,6 +53,16 @@ class Venv:
 
     def prepare(self, stage: Stage) -> Environment:
         """Return the stage's venv; make it if need be."""
+        self.python = self.python or python_version()
+        if not self.python and not self.supply.offline:
+            make(
+                self._named(stage),
+                [uv(), "python", "install", PYTHON],
+                "fetching Python",
+                cwd=self.root,
+                env=build_env(),
+            )
+            self.python = python_version()
         environment = self._named(stage)
         with exclusively(f"venv-{stage.name}-{environment.fingerprint[:12]}"):
             if self.find(stage) is None:
@@ -75,21 +87,8 @@ class Venv:
 
     def build_argvs(self, environment: Environment) -> list[list[str]]:
         """Return the command lines that make a venv, in order; each does what a line of the stage's Dockerfile does."""
-        folder, stage, program = Path(environment.name), environment.stage, uv()
-        place = f"docker/{stage.name}"
-        install = [program, "pip", "install", "--no-deps", "--python", str(folder)]
-        argvs = [[program, "venv", "--quiet", "--python", PYTHON, str(folder)]]
-        if Path(self.root, place, "build-requirements.txt").exists():
-            build = folder / "build"
-            argvs.append([program, "venv", "--quiet", "--python", PYTHON, str(build)])
-            tools = [*install[:-1], str(build), "--require-hashes", "-r", f"{place}/build-requirements.txt"]
-            wheels = ["sh", "docker/install.sh", "build", f"{place}/requirements.txt", str(build / "wheels")]
-            # The lock's hash is the sdist's, and was checked when the wheel was built from it.
-            unhashed = ["--no-verify-hashes", "-r", f"{place}/requirements.txt"]
-            argvs += [tools, ["env", f"EDGEWRIGHT_ENV={build}", *wheels]]
-            argvs.append([*install, "--no-index", "--find-links", str(build / "wheels"), *unhashed])
-        else:
-            argvs.append([*install, "--require-hashes", "-r", f"{place}/requirements.txt"])
+        folder, stage = Path(environment.name), environment.stage
+        argvs = install_argvs(folder, self.root, f"docker/{stage.name}")
         if stage.patches:
             argvs.append([str(python_of(folder)), "docker/patch.py", stage.patches])
         # A step writes no byte code; without any, importing TensorFlow takes 10 s longer each time.
@@ -137,6 +136,29 @@ def uv() -> str:
     """Return the uv that the host lock installed beside this Python, else any."""
     beside = Path(sys.executable).with_name("uv")
     return str(beside) if beside.exists() else "uv"
+
+
+def python_version() -> str:
+    """Return the version of the Python that uv makes venvs of, or nothing where it would have to fetch one first."""
+    code, text = proc.capture([uv(), "python", "find", "--system", "--show-version", PYTHON])
+    return text.strip() if code == 0 else ""
+
+
+def install_argvs(folder: Path, root: Path, place: str) -> list[list[str]]:
+    """Return the command lines that make a venv and install into it what is locked at `place`, a stage's folder below the root."""
+    program = uv()
+    install = [program, "pip", "install", "--no-deps", "--python", str(folder)]
+    argvs = [[program, "venv", "--quiet", "--python", PYTHON, str(folder)]]
+    if not Path(root, place, "build-requirements.txt").exists():
+        return [*argvs, [*install, "--require-hashes", "-r", f"{place}/requirements.txt"]]
+    build = folder / "build"
+    argvs.append([program, "venv", "--quiet", "--python", PYTHON, str(build)])
+    tools = [*install[:-1], str(build), "--require-hashes", "-r", f"{place}/build-requirements.txt"]
+    wheels = ["sh", "docker/install.sh", "build", f"{place}/requirements.txt", str(build / "wheels")]
+    # The lock's hash is the sdist's, and was checked when the wheel was built from it.
+    unhashed = ["--no-verify-hashes", "-r", f"{place}/requirements.txt"]
+    argvs += [tools, ["env", f"EDGEWRIGHT_ENV={build}", *wheels]]
+    return [*argvs, [*install, "--no-index", "--find-links", str(build / "wheels"), *unhashed]]
 
 
 def python_of(folder: Path) -> Path:

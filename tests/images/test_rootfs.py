@@ -7,7 +7,7 @@ import pytest
 from edgewright.config import load_project
 from edgewright.containers import Container
 from edgewright.engine import Engine
-from edgewright.rootfs import compare
+from edgewright.rebuild import compare
 from tests.conftest import ROOT
 
 # With a compiler and without one; the others take 7 GB and minutes: `make reproduce IMAGES=1` builds all.

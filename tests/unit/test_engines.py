@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright import base, containers, engines, environments
+from edgewright import base, containers, engines, environments, venvs
 from edgewright.config import Limits, load_project
 from edgewright.containers import Container
 from edgewright.engine import Engine, Environment, Job, Mount, fingerprint
@@ -229,6 +229,30 @@ def test_an_environments_fingerprint_follows_every_file_it_is_made_from(toy: Pat
     assert fingerprint(toy, stage, "other base") != before
     (stage.folder / "main.py").write_text("pass\n")
     assert fingerprint(toy, stage, "base") != before
+
+
+def test_a_venvs_key_holds_the_patch_level_of_its_python(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, names = load_project(toy).stages["first"], []
+    for version in ("3.11.7", "3.11.9"):
+        monkeypatch.setattr(venvs, "python_version", lambda version=version: version)
+        monkeypatch.setattr(Venv, "_make", lambda _, environment: names.append(environment.name))
+        Venv(toy).prepare(stage)
+    assert len(set(names)) == 2
+
+
+def test_a_python_that_is_not_here_is_fetched_before_its_venv_is_named(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, started = load_project(toy).stages["first"], []
+    answers = iter(["", "3.11.9", "3.11.9"])
+    monkeypatch.setattr(venvs, "python_version", lambda: next(answers))
+    monkeypatch.setattr(venvs, "make", lambda _, argv, *__, **___: started.append(argv[1:]))
+    monkeypatch.setattr(Venv, "_make", lambda _, environment: started.append(environment.name))
+    Venv(toy).prepare(stage)
+    Venv(toy).prepare(stage)
+    fetched, name, again = started
+    assert fetched == ["python", "install", "3.11"]
+    assert name == again
 
 
 def test_secrets_are_found_where_other_tools_look_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

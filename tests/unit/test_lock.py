@@ -60,3 +60,31 @@ def test_no_table_is_left_by_a_lock_that_fails(tree: Path, monkeypatch: pytest.M
     with pytest.raises(StageFailed, match="cannot be resolved"):
         lock.lock(tree, upgrade=True, table=tree / "pins.md")
     assert not (tree / "pins.md").exists()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_patches_lead_to_is_found_with_the_package_as_its_stage_installs_it(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    stage = tree / "docker" / "one"
+    (tree / "patches" / "numpy").mkdir(parents=True)
+    (stage / "stage.toml").write_text('patches = "patches/numpy"\n')
+    (stage / "requirements.in").write_text("numpy\npatch-ng\n")
+    pins = "numpy==1.24.3\npatch-ng==1.19.1\n"
+    if compiled:
+        (stage / "build-requirements.txt").write_text("ziglang==0.14.1\n")
+    started: list[str] = []
+
+    def stream(argv: Sequence[str], *_: Any, **__: Any) -> int:
+        started.append(" ".join(argv))
+        (stage / "requirements.txt").write_text(pins)
+        return 0
+
+    monkeypatch.setattr(proc, "stream", stream)
+    lock.lock(tree, upgrade=False)
+    assert "docker/patch.py --write" in started[-1]
+    assert started[-1].endswith("patches/numpy")
+    if compiled:
+        assert any("install.sh build docker/one/requirements.txt" in line for line in started)
+    else:
+        assert started[-2].endswith("numpy==1.24.3 patch-ng==1.19.1")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from toy_docker import docker, make_state, words
 from toy_project import Here
 
-from edgewright import archives, assets, containers, environments, vendor, venvs, wheels
+from edgewright import archives, assets, base, containers, environments, vendor, venvs, wheels
 from edgewright.config import Asset, Project, load_project
 from edgewright.containers import Container
 from edgewright.engine import Environment
@@ -32,19 +32,6 @@ suite = "bookworm"
 packages = ["python3"]
 leave_out = []
 """
-# Answers as docker does; what it has is in a file, and what it was asked to do is in another.
-DOCKER = """
-asked=$1
-case "$1" in
-image) grep -qxF "$3" {state}/images || exit 1; exit 0 ;;
-tag) echo "$3" >> {state}/images ;;
-save) shift 2; out=$1; shift; printf '%s\\n' "$@" > "$out" ;;
-load) cat "$3" >> {state}/images ;;
-build) for word; do [ "$before" = --tag ] && echo "$word" >> {state}/images; before=$word; done ;;
-pull) exit 1 ;;
-esac
-echo "$asked" >> {state}/done
-"""
 
 
 def sha256(content: bytes) -> str:
@@ -53,7 +40,7 @@ def sha256(content: bytes) -> str:
 
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (archives, assets, environments, venvs):
+    for module in (archives, assets, base, environments, venvs):
         monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
 
 
@@ -86,24 +73,7 @@ def toy(toy: Path) -> Path:
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     """Return the folder in which the program that answers as docker keeps its images."""
-    folder = tmp_path / "docker state"
-    folder.mkdir()
-    (folder / "images").touch()
-    (folder / "done").touch()
-    return folder
-
-
-def docker(toy: Path, state: Path, supply: Supply | None = None) -> Container:
-    engine = Container("docker", toy, supply or Supply())
-    program = state / "docker"
-    program.write_text("#!/bin/sh" + DOCKER.format(state=f"'{state}'"))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    engine.program = str(program)
-    return engine
-
-
-def words(state: Path, name: str) -> list[str]:
-    return (state / name).read_text().split()
+    return make_state(tmp_path / "docker state")
 
 
 def files_in(folder: Path) -> set[str]:
