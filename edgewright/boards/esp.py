@@ -222,11 +222,16 @@ def _said(problem: BaseException) -> str:
 
 def _is_back(port: str) -> bool:
     """Wait until a port stays: on USB it may vanish with the chip's reset, and come back."""
-    until, since = time.monotonic() + BACK_S, time.monotonic()
-    while "://" not in port and (now := time.monotonic()) < since + STAYS_S:
-        if now > until:
-            return False
-        if not Path(port).exists():
+    if "://" in port:
+        return True
+    since = time.monotonic()
+    until = since + BACK_S
+    while True:
+        there, now = Path(port).exists(), time.monotonic()
+        if there and now >= since + STAYS_S:
+            return True
+        if not there:
+            if now > until:
+                return False
             since = now
         time.sleep(POLL_S)
-    return True
