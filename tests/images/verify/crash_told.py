@@ -2,8 +2,8 @@
 
 Run by the Python of the verify environment, with docker/ on PYTHONPATH, in a folder that may be written to:
     python tests/images/verify/crash_told.py MODEL.tflite FACTS.json
-MODEL is an int8 YOLOv8 with a chain of convolutions, FACTS are a firmware's. Prints one line of JSON: the stage's exit code, what it
-said on stderr, and its report's verdict.
+MODEL is an int8 YOLOv8 with a chain of convolutions, FACTS are a firmware's. Prints one line of JSON: the stage's exit code, what
+it said on stderr, and its report's verdict.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 
 import stage
-
-VERIFY = Path(stage.__file__).with_name("verify")
-sys.path.insert(0, str(VERIFY))
 import tflite
+
+sys.path.insert(0, str(Path(stage.__file__).with_name("verify")))
 from network import read_network
 
+PROGRAM = Path(stage.__file__).with_name("verify") / "main.py"
 PARAMETERS = {"frames": 2, "pictures": 0, "gates": {}, "sigmas": [], "keypoint_names": [], "skeleton": [], "speed": {}}
 
 
@@ -45,7 +45,7 @@ def main(model: Path, facts: Path) -> None:
         },
     }
     (own / "request.json").write_text(json.dumps(request))
-    argv = [sys.executable, str(VERIFY / "main.py"), str(own / "request.json")]
+    argv = [sys.executable, str(PROGRAM), str(own / "request.json")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     report = own / "report.json"
     verdict = json.loads(report.read_text())["verdict"] if report.exists() else None
