@@ -30,9 +30,8 @@ def main(model: Path, facts: Path) -> None:
     convolution = [operator for operator in read_network(model).operators if operator.name == "CONV_2D"][10]
     content = bytearray(model.read_bytes())
     tensor = tflite.Model.GetRootAs(content, 0).Subgraphs(0).Tensors(convolution.inputs[0])
-    last = tensor._tab.Vector(tensor._tab.Offset(4)) + 4 * (
-        tensor.ShapeLength() - 1
-    )  # 4: the vtable's slot of the shape
+    # 4: the vtable's slot of the shape.
+    last = tensor._tab.Vector(tensor._tab.Offset(4)) + 4 * (tensor.ShapeLength() - 1)
     struct.pack_into("<i", content, last, 1)
     (own / "changed.tflite").write_bytes(content)
     request = {
