@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import stage
-from cores import count_cores
+from cores import count_cores, death_told
 from pictures import Pixels, decode, stretch
 from PIL import Image
+from reading import READER_DIED
 
 _GREY = 114  # ultralytics' border
 
@@ -45,7 +46,7 @@ def collect(paths: Sequence[Path], count: int, fit: str, size: int) -> Pixels:
     """uint8 (N, size, size, 3), RGB, from at most `count` of the images, in their order."""
     jobs = [(paths[index], fit, size) for index in spread_evenly(len(paths), count)]
     result = np.empty((len(jobs), size, size, 3), dtype=np.uint8)
-    with ProcessPoolExecutor(min(count_cores(), len(jobs))) as pool:
+    with death_told(*READER_DIED), ProcessPoolExecutor(min(count_cores(), len(jobs))) as pool:
         for index, pixels in enumerate(pool.map(_fit, jobs, chunksize=4)):
             result[index] = pixels
     stage.progress(len(jobs), len(jobs), "calibration images")

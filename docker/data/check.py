@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import stage
-from cores import count_cores
+from cores import count_cores, death_told
 from description import SPLITS, Description, describe
 from labels import Form, guess_form, read_rows
 from listing import labels_of, list_images
 from pictures import Unreadable, decode
 from problems import Problem, refuse
-from reading import IMAGE_BYTES_MAX, LABELS_BYTES_MAX, read
+from reading import IMAGE_BYTES_MAX, LABELS_BYTES_MAX, READER_DIED, read
 from skeleton import FLIP_IDX
 
 
@@ -134,7 +134,7 @@ def _inspect_all(root: Path, images: dict[str, list[str]], form: Form) -> dict[s
     jobs = [(root, image, form) for split in SPLITS for image in images[split]]
     items = []
     step = max(1, len(jobs) // 100)
-    with ProcessPoolExecutor(min(count_cores(), len(jobs))) as pool:
+    with death_told(*READER_DIED), ProcessPoolExecutor(min(count_cores(), len(jobs))) as pool:
         for done, item in enumerate(pool.map(_inspect, jobs, chunksize=8), 1):
             items.append(item)
             if done % step == 0 or done == len(jobs):

@@ -14,6 +14,11 @@ LABELS_BYTES_MAX = 4 << 20  # of one image; a row with 17 keypoints has 400 byte
 LIST_BYTES_MAX = 128 << 20  # COCO's list of 118,000 images has 4 MB, that of Objects365 80 MB
 YAML_BYTES_MAX = 256 << 10  # 1,000 classes have 30 kB; the parser, in Python, takes 2 s for this
 PATH_MAX = 4096  # characters; what Linux takes
+# What a process that reads pictures has died of, and what to do: its last words are nobody's.
+READER_DIED = (
+    "a process that read the pictures died: memory ran out, or a picture crashes its decoder",
+    "more memory below [limits] in docker/data/stage.toml, or half of the set at a time to find the picture",
+)
 _HOPS_MAX = 40  # links behind links; what Linux follows
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -16,7 +14,7 @@ from typing import Any
 import firmware_json
 import numpy as np
 import stage
-from cores import count_cores
+from cores import count_cores, death_told
 from decoder import Detection, Frame, decode
 from frames import Sample
 from heads import Heads
@@ -193,7 +191,9 @@ def measure_all(
     jobs = ((i, source if isinstance(source, Sample) else source[i]) for i in range(count))
     workers = min(workers or count_cores(), count, WORKERS_MAX)
     _import_all(forms)
-    with _death_told(forms), ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
+    fact = f"{forms.int8.name}: a process that ran it died: an interpreter crashed, or memory ran out"
+    told = death_told(fact, "export the network again, or more memory under [limits] in docker/verify/stage.toml")
+    with told, ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
         # Not map(): it would take every frame at once, and go on after the first that fails.
         waiting = deque(pool.submit(_measure, job) for job in islice(jobs, 2 * workers))
         try:
@@ -204,18 +204,6 @@ def measure_all(
         finally:  # a frame that fails, here or with who takes it, ends the rest
             for future in waiting:
                 future.cancel()
-
-
-@contextmanager
-def _death_told(forms: Forms) -> Iterator[None]:
-    """Turn the death of a worker, which takes the pool with it, into a refusal."""
-    try:
-        yield
-    except BrokenProcessPool:
-        fact = f"{forms.int8.name}: a process that ran it died: an interpreter crashed, or memory ran out"
-        raise Refused(
-            fact, "export the network again, or more memory under [limits] in docker/verify/stage.toml"
-        ) from None
 
 
 def _import_all(forms: Forms) -> None:

@@ -203,6 +203,16 @@ def test_large_pictures_are_decoded_one_at_a_time(data: SimpleNamespace, monkeyp
     assert turns == ["begun", "ended"]
 
 
+def test_the_death_of_a_process_that_reads_pictures_is_one_line(
+    data: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_set(tmp_path / "set")
+    write_yaml(root)
+    monkeypatch.setattr(data.check, "decode", lambda *_: os.abort())
+    with pytest.raises(data.stage.Refused, match="a process that read the pictures died"):
+        check(data, root)
+
+
 def test_scans_are_counted_as_a_decoder_meets_them(data: SimpleNamespace) -> None:
     """Not in a comment, nor behind the picture's end, where phones put a film; restarts are no scans."""
     plain, progressive = io.BytesIO(), io.BytesIO()
