@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright import archive, environments
+from edgewright import archive, archive_members, environments
 from edgewright.errors import StageFailed, WrongInput
 
 FILES = {"set/data.yaml": b"train: images/train\n", "set/images/train/a.jpg": os.urandom(3000)}
@@ -230,7 +230,11 @@ def test_an_archive_that_grows_beyond_reason_is_refused_before_anything_is_writt
     tmp_path: Path, cache: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "_write", lambda *_: pytest.fail("it was written"))
-    refuse(make(tmp_path / f"set{suffix}", {"a.txt": bytes(archive.SMALL_BYTES + 1)}), "would unpack to more", cache)
+    refuse(
+        make(tmp_path / f"set{suffix}", {"a.txt": bytes(archive_members.SMALL_BYTES + 1)}),
+        "would unpack to more",
+        cache,
+    )
 
 
 def test_the_bytes_that_come_out_are_counted_whatever_the_headers_say(
@@ -239,9 +243,11 @@ def test_the_bytes_that_come_out_are_counted_whatever_the_headers_say(
     path = make(tmp_path / "set.zip", {"a.txt": bytes(5000)})
     monkeypatch.setattr(archive, "SMALL_BYTES", 4000)
     monkeypatch.setattr(archive, "RATIO_MAX", 1)
-    honest = archive._zip_members
+    honest = archive_members._zip_members
     monkeypatch.setattr(
-        archive, "_zip_members", lambda *words: (archive.Member(m.name, m.parts, 1, m.read) for m in honest(*words))
+        archive_members,
+        "_zip_members",
+        lambda *words: (archive_members.Member(m.name, m.parts, 1, m.read) for m in honest(*words)),
     )
     refuse(path, "would unpack to more", cache)
 
@@ -356,7 +362,7 @@ def test_headers_upon_headers_are_damaged(tmp_path: Path, cache: Path) -> None:
 def test_a_directory_that_would_fill_the_memory_is_refused(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "DIRECTORY_BYTES_MAX", 1000)
+    monkeypatch.setattr(archive_members, "DIRECTORY_BYTES_MAX", 1000)
     refuse(make(tmp_path / "set.zip", {f"{n}.txt": b"" for n in range(30)}), "a header of", cache)
 
 
