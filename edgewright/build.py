@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from edgewright.config import Asset
 from edgewright.engine import Conditions, Engine, Environment
 from edgewright.environments import exclusively
 from edgewright.errors import WrongInput
-from edgewright.execute import RUN, TAKEN, Work, execute, publish, repeat
+from edgewright.execute import RUN, TAKEN, Work, clear, execute, publish, repeat
 from edgewright.file_index import FileIndex
 from edgewright.plan import File, Output, Plan, Source, Step
 from edgewright.records import Record
@@ -140,6 +139,8 @@ class Build:
                 self.store.save(record, self.volume / record.folder, stage)
             elif self.repeat:
                 repeat(self._work(step, environment), record)
+            else:
+                clear(self.volume, record)
             if state.record and not self.store.find(record.key, stage):
                 self.store.save(record, self.volume / record.folder, stage)
         self.done[stage.name] = record
@@ -263,7 +264,6 @@ def clean(*folders: Path) -> None:
     """Remove what was built here, and say how much that was."""
     for folder in folders:
         if folder.exists():
-            files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-            total = sum(path.stat().st_size for path in files)
-            shutil.rmtree(folder)
-            log.say("clean", f"removed {folder.name}/: {len(files)} files, {log.size(total)}")
+            sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+            files.remove(folder)
+            log.say("clean", f"removed {folder.name}/: {len(sizes)} files, {log.size(sum(sizes))}")

@@ -106,6 +106,14 @@ def _working(work: Work, key: str) -> Iterator[Path]:
             files.remove(path)
 
 
+def clear(volume: Path, record: Record) -> None:
+    """Remove what a killed run of a finished step has left; its lock is held."""
+    for suffix in ("", TAKEN):
+        path = volume / RUN / (record.folder + suffix)
+        if os.path.lexists(path):
+            files.remove(path)
+
+
 def _run(work: Work, folder: Path) -> tuple[dict[str, dict[str, Any]], Path]:
     """Lay out the folder, run the stage in it, and return its outputs, hashed, and the folder into which they were taken."""
     own, engine = folder.relative_to(work.volume), work.engine

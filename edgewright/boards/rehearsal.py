@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgewright import log
+from edgewright import files, log
 from edgewright.boards.bundles import board_of
 from edgewright.boards.virtual.board import Say, VirtualBoard, plugged_in
 from edgewright.boards.virtual.line import NONE, Faults, Transport
@@ -180,16 +179,29 @@ def _compiled_here(volume: Path) -> Iterator[tuple[Path, Path]]:
             yield volume / record.path(MODEL), before
 
 
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 @contextmanager
 def rehearsing(walk: Build, firmware: Firmware, pictures: Sequence[Path]) -> Iterator[str]:
     """Plug a new virtual board in; yield its port. It is gone afterwards, its flash with it."""
     folder = walk.volume / RUN / f"board-{os.getpid()}"
+    for left in folder.parent.glob("board-*"):
+        if not _is_running(left.name.removeprefix("board-")):  # its rehearsal was killed
+            files.remove(left)
     try:
         connect = partial(Terminal, folder / "port")
         with plugged_in(stand(walk, firmware, folder, pictures, connect, unscaled=True)) as port:
             yield port
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
 
 
 @contextmanager

@@ -212,6 +212,19 @@ def test_one_workspace_with_two_stores_does_each_step_once(toy: Path, tmp_path: 
     assert sorted(runs) == ["first", "second"]
 
 
+def test_what_a_killed_run_of_a_finished_step_has_left_goes_with_the_next(
+    project: Project, here: Here, volume: Path
+) -> None:
+    walk = build(plan_of(project), here, volume)
+    for suffix in ("", ".taken"):
+        left = volume / "run" / (walk.done["first"].folder + suffix)
+        left.mkdir(parents=True)
+        (left / "half").touch()
+    build(plan_of(project), here, volume)
+    assert not list((volume / "run").iterdir())
+    assert here.runs == ["first", "second"]
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_step_leaves_nothing(toy: Path, sign: signal.Signals) -> None:
     slow(toy)
