@@ -144,10 +144,10 @@ class Slow(Toy):
         super().__init__()
         self.reached, self.goes_on = threading.Event(), threading.Event()
 
-    def infer(self, score: int, iou: int, *, image: bool) -> Inference:
+    def infer(self, score: int, iou: int, *, image: bool, frame: tuple[int, int]) -> Inference:
         self.reached.set()
         self.goes_on.wait(WAIT_S)
-        return super().infer(score, iou, image=image)
+        return super().infer(score, iou, image=image, frame=frame)
 
 
 def watch(made: Bundle, target: Target) -> None:

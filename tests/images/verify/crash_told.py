@@ -21,7 +21,16 @@ sys.path.insert(0, str(Path(stage.__file__).with_name("verify")))
 from network import read_network
 
 PROGRAM = Path(stage.__file__).with_name("verify") / "main.py"
-PARAMETERS = {"frames": 2, "pictures": 0, "gates": {}, "sigmas": [], "keypoint_names": [], "skeleton": [], "speed": {}}
+PARAMETERS = {
+    "task": "",
+    "frames": 2,
+    "pictures": 0,
+    "gates": {},
+    "sigmas": [],
+    "keypoint_names": [],
+    "skeleton": [],
+    "speed": {},
+}
 
 
 def main(model: Path, facts: Path) -> None:
