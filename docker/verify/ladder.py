@@ -163,11 +163,15 @@ def _range(array: np.ndarray) -> Range:
 
 # --- on all cores -------------------------------------------------------------------------------------------------------------
 
-_bench: Bench | Refused  # of a worker process
+# Of a worker process. The frames are its own from the fork on, and only their numbers go through the pool's queue: a worker that
+# dies with more in there than a pipe holds leaves Python before 3.11.5 waiting for ever (cpython #94777).
+_bench: Bench | Refused
+_source: Sample | Sequence[Pixels]
 
 
-def _load(forms: Forms, decoding: Decoding | None) -> None:
-    global _bench
+def _load(forms: Forms, decoding: Decoding | None, source: Sample | Sequence[Pixels]) -> None:
+    global _bench, _source
+    _source = source
     try:
         _bench = Bench(forms, decoding)
     # Raised here it would break the pool, and the reason would be lost: the first frame tells it.
@@ -175,11 +179,10 @@ def _load(forms: Forms, decoding: Decoding | None) -> None:
         _bench = refusal
 
 
-def _measure(job: tuple[int, Pixels | Sample]) -> Measured:
-    index, source = job
+def _measure(index: int) -> Measured:
     if isinstance(_bench, Refused):
         raise _bench
-    return _bench.measure(index, source.pixels(index) if isinstance(source, Sample) else source)
+    return _bench.measure(index, _source.pixels(index) if isinstance(_source, Sample) else _source[index])
 
 
 def measure_all(
@@ -188,19 +191,19 @@ def measure_all(
     """Measure every frame, in order, with a process for each core; what goes wrong with one is raised when its turn comes."""
     sample = isinstance(source, Sample)
     count = len(source.pictures) if isinstance(source, Sample) else len(source)
-    jobs = ((i, source if isinstance(source, Sample) else source[i]) for i in range(count))
+    frames = iter(range(count))
     workers = min(workers or count_cores(), count, WORKERS_MAX)
     _import_all(forms)
     fact = f"{forms.int8.name}: a process that ran it died: an interpreter crashed, or memory ran out"
     told = death_told(fact, "export the network again, or more memory under [limits] in docker/verify/stage.toml")
-    with told, ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding)) as pool:
+    with told, ProcessPoolExecutor(workers, get_context("fork"), _load, (forms, decoding, source)) as pool:
         # Not map(): it would take every frame at once, and go on after the first that fails.
-        waiting = deque(pool.submit(_measure, job) for job in islice(jobs, 2 * workers))
+        waiting = deque(pool.submit(_measure, frame) for frame in islice(frames, 2 * workers))
         try:
             for done in range(1, count + 1):
                 yield waiting.popleft().result()
                 stage.progress(done, count, "frames" if sample else "kernels compared")
-                waiting.extend(pool.submit(_measure, job) for job in islice(jobs, 1))
+                waiting.extend(pool.submit(_measure, frame) for frame in islice(frames, 1))
         finally:  # a frame that fails, here or with who takes it, ends the rest
             for future in waiting:
                 future.cancel()

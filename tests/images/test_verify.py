@@ -23,7 +23,6 @@ def test_what_verify_measures_with_is_right(assets: Path, tmp_path: Path, name: 
     assert "DIFFER" not in said
 
 
-@pytest.mark.skip(reason="not seen to end within ten minutes on a busy machine: to be looked into")
 def test_a_model_that_kills_an_interpreter_ends_in_one_line(assets: Path, tmp_path: Path) -> None:
     model = assets / "himax" / "yolov8n-pose_192_full_integer_quant.tflite"
     facts = tmp_path / "facts.json"
