@@ -31,7 +31,7 @@ class State:
     step: Step
     record: Record | None
     reason: str
-    cached: Entry | None = None  # what another workspace has made of it
+    cached: Entry | None = None  # what the cache has of it
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Build:
         if found and self.released and not (entry and entry.record == found):
             problem = problem or "a release takes only what the cache of isolated steps confirms"
         if found and not problem:
-            return State(step, found, "")
+            return State(step, found, "", entry)
         if entry:
             return State(step, None, problem, entry)
         if problem:
@@ -141,7 +141,7 @@ class Build:
                 repeat(self._work(step, environment), record)
             else:
                 clear(self.volume, record)
-            if state.record and not self.store.find(record.key, stage):
+            if state.record and not state.cached:
                 self.store.save(record, self.volume / record.folder, stage)
         self.done[stage.name] = record
         return record

@@ -124,7 +124,9 @@ class Store:
                 if self._open():
                     self._make(self.folder / "locks")
                     mode = 0o664 if self._is_shared() else 0o644
-                    lock = exclusively(step, self.folder / "locks", speaker=step.split("-")[0], text=text, mode=mode)
+                    lock = exclusively(
+                        step, self.folder / "locks", speaker=step.rpartition("-")[0], text=text, mode=mode
+                    )
                     stack.enter_context(lock)
             yield
 
@@ -214,8 +216,8 @@ class Store:
             except Foreign:
                 same = False
             except OSError as problem:
-                if problem.errno in FULL:
-                    raise  # the volume's disk, not the store's
+                if problem.errno != errno.EIO:
+                    raise  # of the volume, not of the store
                 same = False
             if not same:
                 with self._tolerantly():
@@ -238,14 +240,17 @@ class Store:
 
     def size(self) -> Size:
         """Count what is there."""
-        content = [path for path in (self.folder / "content").glob("*/*") if not path.name.startswith(".")]
-        steps = sum(1 for _ in (self.folder / "actions").glob("[!.]*.json"))
-        return Size(steps, len(content), sum(path.lstat().st_size for path in content))
+        steps, sizes = 0, list[int]()
+        with self._tolerantly():
+            if self._open():
+                steps = sum(1 for _ in self._actions())
+                sizes = [path.lstat().st_size for path in self.folder.glob("content/*/[!.]*")]
+        return Size(steps, len(sizes), sum(sizes))
 
     def use(self) -> list[Use]:
         """Return what is held of each stage, the largest first. Files that several steps share count for each."""
         found: dict[str, Use] = {}
-        for path in (self.folder / "actions").glob("[!.]*.json"):
+        for path in self._actions():
             if entry := self.find(path.stem):
                 paths = [self._content(total) for total in {*entry.files.values()}]
                 total = sum(path.stat().st_size for path in paths if path.exists())
@@ -257,24 +262,32 @@ class Store:
 
     def sweep(self, days: float) -> Size:
         """Remove steps that were of no use for so many days, content that none refers to, and what killed runs have left."""
-        before, oldest = self.size(), time.time() - days * 86400
+        before = self.size()
+        with self._tolerantly():
+            if self._open():
+                self._sweep(time.time() - days * 86400)
+        after = self.size()
+        return Size(before.steps - after.steps, before.files - after.files, before.bytes - after.bytes)
+
+    def _sweep(self, oldest: float) -> None:
         needed: set[str] = set()
-        for path in (self.folder / "actions").glob("[!.]*.json"):
-            entry = self.find(path.stem)
+        for path in self._actions():
+            # Not `find`: what is wrong with the store must not look like an entry that is of no use.
+            entry = self._find(path.stem)
             if entry is None or path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
             else:
                 needed |= set(entry.files.values())
         # Another run may be saving: what it writes has no name yet, or no entry.
         recent = time.time() - WRITING_S
-        for path in (*(self.folder / "actions").glob(".*"), *(self.folder / "content").glob("*/*")):
+        for path in (*self.folder.glob("actions/.*"), *self.folder.glob("content/*/*")):
             with contextlib.suppress(FileNotFoundError):
                 if path.name not in needed and path.lstat().st_ctime < recent:
                     files.remove(path)
-        with contextlib.suppress(OSError):
-            files.remove(self.folder / "quarantine")
-        after = self.size()
-        return Size(before.steps - after.steps, before.files - after.files, before.bytes - after.bytes)
+        files.remove(self.folder / "quarantine")
+
+    def _actions(self) -> Iterator[Path]:
+        yield from self.folder.glob("actions/[!.]*.json")
 
 
 def _is_consistent(record: Record, sums: Any) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -103,7 +104,10 @@ def _working(work: Work, key: str) -> Iterator[Path]:
         raise
     finally:
         for path in (folder, taken):
-            files.remove(path)
+            try:
+                files.remove(path)
+            except OSError as problem:
+                raise StageFailed(f"{work.stage.name}: {problem}", f"rm -rf {path}") from None
 
 
 def clear(volume: Path, record: Record) -> None:
@@ -252,7 +256,7 @@ def publish(record: Record, taken: Path, volume: Path) -> None:
     """Add the record and the log to a folder of outputs, and give it its final name."""
     records.write(taken, record)
     path = _log_path(volume / RUN / record.folder)
-    if path.exists() and not path.is_symlink():
+    if os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode):
         os.replace(path, taken / LOG)
     final = volume / record.folder
     files.remove(final)  # outputs that no longer were what its record said

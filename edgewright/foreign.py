@@ -97,16 +97,21 @@ class Tree:
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
         """Open a file for reading, if it is still the one that was looked at, and look again when it has been read."""
-        seen = self.files[path]
+        with self._reached(path, self.files[path], FILE) as handle:
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                yield file
+            _compare(path, self.files[path], os.fstat(handle))
+
+    @contextmanager
+    def _reached(self, path: str, seen: Seen, flags: int) -> Iterator[int]:
+        """Yield a descriptor of a file or folder that is still the one that was looked at."""
         try:
-            handle = _descend(self.root, path, self.folders)
+            handle = _descend(self.root, path, self.folders, flags)
         except FileNotFoundError:
             raise Foreign(path, GONE) from None
         try:
             _compare(path, seen, os.fstat(handle))
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                yield file
-            _compare(path, seen, os.fstat(handle))
+            yield handle
         finally:
             os.close(handle)
 
@@ -133,6 +138,17 @@ class Tree:
         with self.open(path) as file:
             return files.create(target, file)
 
+    def claim(self, name: str) -> None:
+        """Make a file or folder, with all below, ours: owned by us, for others to read only, and nothing set-id."""
+        for place, mode, flags in ((self.folders, FOLDER_MODE, FOLDER), (self.files, FILE_MODE, FILE)):
+            for path, seen in place.items():
+                inside = path == name or path.startswith(f"{name}/")
+                if inside and (seen.owner, stat.S_IMODE(seen.mode)) != (os.getuid(), mode):
+                    with self._reached(path, seen, flags) as handle:
+                        if seen.owner != os.getuid():
+                            os.fchown(handle, os.getuid(), os.getgid())
+                        os.fchmod(handle, mode)
+
 
 def look(folder: Path, limits: Limits, owners: Collection[int] | None = None) -> Tree:
     """Look at everything below a folder, which is itself no link; raise Foreign for the first thing that may not be there.
@@ -152,23 +168,6 @@ def look(folder: Path, limits: Limits, owners: Collection[int] | None = None) ->
         os.close(at)
     walk.refuse_links_from_outside()
     return Tree(folder, dict(sorted(walk.files.items())), walk.folders)
-
-
-def claim(tree: Tree, name: str) -> None:
-    """Make a file or folder of a tree, with all below, ours: owned by us, for others to read only, and nothing set-id."""
-    for path, seen in {**tree.folders, **tree.files}.items():
-        mode = FOLDER_MODE if path in tree.folders else FILE_MODE
-        inside = path == name or path.startswith(f"{name}/")
-        if not inside or (seen.owner == os.getuid() and stat.S_IMODE(seen.mode) == mode):
-            continue
-        handle = _descend(tree.root, path, tree.folders, FOLDER if path in tree.folders else FILE)
-        try:
-            _compare(path, seen, os.fstat(handle))
-            if seen.owner != os.getuid():
-                os.fchown(handle, os.getuid(), os.getgid())
-            os.fchmod(handle, mode)
-        finally:
-            os.close(handle)
 
 
 class _Walk:
@@ -194,7 +193,8 @@ class _Walk:
                 else:
                     self.files[path] = seen
                     self.bytes += seen.bytes
-                if len(self.files) + len(self.folders) > self.limits.entries:
+                # The folder itself is one of the folders, and no entry.
+                if len(self.files) + len(self.folders) - 1 > self.limits.entries:
                     raise Foreign("", f"more than {self.limits.entries:,} files and folders")
                 if self.bytes > self.limits.bytes:
                     raise Foreign("", f"more than {self.limits.bytes:,} bytes")

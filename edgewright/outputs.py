@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from edgewright import digest, foreign
-from edgewright.config import Stage
-from edgewright.foreign import Limits, Tree
+from edgewright.config import OURS, Stage
+from edgewright.foreign import Foreign, Limits, Tree
+from edgewright.log import LOG_BYTES
+
+RECORD_BYTES = 16 << 20  # far more than any record has: parameters, a few outputs
+OURS_BYTES = LOG_BYTES + 2 * RECORD_BYTES  # log, record and request
 
 
 def limits_of(stage: Stage) -> Limits:
@@ -30,14 +34,19 @@ def take(folder: Path, target: Path, stage: Stage, roles: Collection[str], owner
     wanted = [name for role, name in stage.outputs.items() if role in roles and name in {*tree.files, *tree.folders}]
     target.mkdir()
     for name in wanted:
-        foreign.claim(tree, name)
-        os.replace(folder / name, target / name)
+        tree.claim(name)
+        try:
+            os.replace(folder / name, target / name)
+        except FileNotFoundError:
+            raise Foreign(name, foreign.GONE) from None
     return look(target, stage)
 
 
 def look(folder: Path, stage: Stage) -> Tree:
-    """Look at a step's folder that was taken over before; root's files are as good as ours."""
-    return foreign.look(folder, limits_of(stage), {os.getuid(), 0})
+    """Look at a step's folder that was taken over before; root's files are as good as ours, and what we add counts apart."""
+    limits = limits_of(stage)
+    room = Limits(limits.entries + len(OURS), limits.bytes + OURS_BYTES)
+    return foreign.look(folder, room, {os.getuid(), 0})
 
 
 def describe(tree: Tree, stage: Stage) -> dict[str, dict[str, Any]]:

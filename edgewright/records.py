@@ -21,7 +21,6 @@ from edgewright.plan import Step
 
 SCHEMA = 1
 KEY_LENGTH = 12  # of the folder's name; the record holds the whole key
-RECORD_BYTES = 16 << 20  # far more than any record has: at most parameters, a few outputs
 SHA256 = re.compile(r"[0-9a-f]{64}")
 STAGE = re.compile(r"[a-z][a-z0-9_-]{0,63}")  # the name of a folder below docker/
 
@@ -56,7 +55,7 @@ class Record:
         try:
             tree = outputs.look(volume / self.folder, stage)
             found = outputs.describe(tree, stage)
-        except Foreign as odd:
+        except (Foreign, FileNotFoundError) as odd:
             return str(odd)
         for role, output in self.outputs.items():
             if role not in found:
@@ -124,7 +123,7 @@ def find(volume: Path, stage: str, key: str) -> Record | None:
 def read(volume: Path, folder: str) -> Record | None:
     """Read the record of a step's folder; nothing where there is none, or what is no record."""
     try:
-        return parse(json.loads(foreign.read(volume, f"{folder}/{RECORD}", RECORD_BYTES, {os.getuid(), 0})))
+        return parse(json.loads(foreign.read(volume, f"{folder}/{RECORD}", outputs.RECORD_BYTES, {os.getuid(), 0})))
     except (OSError, Foreign, ValueError, RecursionError):
         return None
 

@@ -212,6 +212,15 @@ def test_one_workspace_with_two_stores_does_each_step_once(toy: Path, tmp_path: 
     assert sorted(runs) == ["first", "second"]
 
 
+def test_a_step_that_leaves_just_as_much_as_it_may_is_finished(toy: Path, here: Here, volume: Path) -> None:
+    stage = toy / "docker/first/stage.toml"
+    # request.json and the result.
+    stage.write_text(stage.read_text() + "[limits]\noutput_files = 2\n")
+    for _ in range(2):
+        build(plan_of(load_project(toy)), here, volume)
+    assert here.runs == ["first", "second"]
+
+
 def test_what_a_killed_run_of_a_finished_step_has_left_goes_with_the_next(
     project: Project, here: Here, volume: Path
 ) -> None:

@@ -395,3 +395,12 @@ def test_a_store_of_no_use_costs_a_line_and_not_the_run(
     assert said.count("this run goes on without it") == 1
     assert told in said
     assert list(folder.iterdir()) == []
+
+
+def test_a_store_that_is_not_believed_is_not_swept_either(tmp_path: Path) -> None:
+    store, record = kept(tmp_path)
+    store.folder.chmod(0o777)
+    assert Store(store.folder).sweep(days=0).steps == 0
+    store.folder.chmod(0o755)
+    assert Store(store.folder).find(record.key, STAGE)
+    assert Store(store.folder).sweep(days=-1).steps == 1
