@@ -106,7 +106,7 @@ class Tree:
     def _reached(self, path: str, seen: Seen, flags: int) -> Iterator[int]:
         """Yield a descriptor of a file or folder that is still the one that was looked at."""
         try:
-            handle = _descend(self.root, path, self.folders, flags)
+            handle = _descend(self.root, path, flags)
         except FileNotFoundError:
             raise Foreign(path, GONE) from None
         try:
@@ -258,21 +258,17 @@ def is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & {"/", "\0"}
 
 
-def _descend(root: Path, path: str, folders: Mapping[str, Seen] | None = None, flags: int = FILE) -> int:
-    """Open a file from the root's descriptor on, name by name, no link; each folder the one that was looked at, if one was."""
+def _descend(root: Path, path: str, flags: int = FILE) -> int:
+    """Open a file from the root's descriptor on, name by name, none of them a link."""
     *above, name = path.split("/")
     if not all(map(is_plain, (*above, name))):
         raise Foreign(path, "a name that leads elsewhere")
     at = _open(root, FOLDER, str(root))
     try:
-        for depth in range(len(above) + 1):
-            place = "/".join(above[:depth]) or "."
-            if depth:
-                below = _open(above[depth - 1], FOLDER, place, at)
-                os.close(at)
-                at = below
-            if folders:
-                _compare(place, folders[place], os.fstat(at))
+        for depth, part in enumerate(above, 1):
+            below = _open(part, FOLDER, "/".join(above[:depth]), at)
+            os.close(at)
+            at = below
         return _open(name, flags, path, at)
     finally:
         os.close(at)

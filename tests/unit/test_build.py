@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from toy_project import Here, build
 
-from edgewright import bundle
+from edgewright import bundle, execute
 from edgewright.build import Build, status
 from edgewright.config import Project, load_project
 from edgewright.errors import OutputMissing, StageFailed, WrongInput
@@ -210,6 +210,25 @@ def test_one_workspace_with_two_stores_does_each_step_once(toy: Path, tmp_path: 
     slow(toy)
     runs = finish([start(toy, EDGEWRIGHT_STORE=tmp_path / "a"), start(toy, EDGEWRIGHT_STORE=tmp_path / "b")])
     assert sorted(runs) == ["first", "second"]
+
+
+def test_a_step_that_does_not_end_is_ended_and_leaves_its_log(toy: Path, here: Here, volume: Path) -> None:
+    main, stage = toy / "docker/first/main.py", toy / "docker/first/stage.toml"
+    main.write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    stage.write_text(stage.read_text() + "[limits]\ntime_s = 1\n")
+    with pytest.raises(StageFailed, match="first: not finished after its time limit of 1 s") as ended:
+        build(plan_of(load_project(toy)), here, volume)
+    assert ended.value.hint == f"time_s = 2 below [limits] in {stage}"
+    assert [path.read_text() for path in (volume / "run").iterdir()] == ["begun\n"]
+
+
+def test_the_names_of_a_steps_containers_are_their_volumes(tmp_path: Path) -> None:
+    one, two = (execute.job_prefix(tmp_path / name, "first-0123") for name in ("one", "two"))
+    assert one != two
+    assert one.startswith("edgewright-")
+    assert one.endswith("-first-0123-")
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    assert execute.job_prefix(tmp_path / "link", "first-0123") == one
 
 
 def test_a_step_that_leaves_just_as_much_as_it_may_is_finished(toy: Path, here: Here, volume: Path) -> None:

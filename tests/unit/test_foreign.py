@@ -140,6 +140,30 @@ def test_a_folder_that_is_swapped_between_look_and_open_is_refused(folder: Path,
         tree.read("deep/er/table.csv", 10)
 
 
+def test_what_is_claimed_is_ours_for_others_to_read_and_nothing_set_id(folder: Path) -> None:
+    (folder / "model.bin").chmod(0o6777)
+    (folder / "deep").chmod(0o2700)
+    if os.getuid() == 0:
+        os.chown(folder / "deep" / "er" / "table.csv", 4711, 4711)
+    tree = foreign.look(folder, ENOUGH)
+    tree.claim("model.bin")
+    tree.claim("deep")
+    for path in (folder / "model.bin", *(folder / "deep").rglob("*"), folder / "deep"):
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o755 if path.is_dir() else 0o644, os.getuid())
+
+
+@pytest.mark.parametrize("kind", SWAPS)
+def test_what_is_swapped_is_not_claimed(folder: Path, kind: str) -> None:
+    (folder / "model.bin").chmod(0o600)
+    (folder.parent / "secret").chmod(0o600)
+    tree = foreign.look(folder, ENOUGH)
+    SWAPS[kind](folder / "model.bin", folder.parent / "secret")
+    with pytest.raises(Foreign, match=r"model\.bin"):
+        tree.claim("model.bin")
+    assert stat.S_IMODE((folder.parent / "secret").stat().st_mode) == 0o600
+
+
 def test_what_changes_while_it_is_read_is_refused(folder: Path) -> None:
     tree = foreign.look(folder, ENOUGH)
 
@@ -159,7 +183,7 @@ def test_one_file_is_read_and_no_link_on_the_way_followed(folder: Path) -> None:
     (folder / "way").symlink_to("deep")
     (folder / "link").symlink_to("model.bin")
     os.mkfifo(folder / "pipe")
-    for odd in ("way/er/table.csv", "link", "pipe", "deep"):
+    for odd in ("way/er/table.csv", "link", "pipe", "deep", "deep/../model.bin", "../secret", "./model.bin", ""):
         with pytest.raises(Foreign):
             foreign.read(folder, odd, 100)
     with pytest.raises(FileNotFoundError):
