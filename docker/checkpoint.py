@@ -126,9 +126,8 @@ def read_checkpoint(path: Path) -> Any:
     except Refused:
         raise
     except zipfile.BadZipFile as fault:
-        raise Refused(
-            f"{path}: cut short or damaged: {one_line(fault)}".lower(), "copy or download the file again"
-        ) from None
+        fact = f"cut short or damaged: {one_line(fault)}".lower()
+        raise Refused(f"{path}: {fact}", "copy or download the file again") from None
     except Exception as fault:  # a damaged pickle can fail in any way at all
         raise Refused(f"{path}: not a checkpoint that can be read: {one_line(fault)}", HINT) from None
 

@@ -68,7 +68,17 @@ def shown(value: object) -> str:
     return visible(_SHORT.repr(value))
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    """Looks at what a value is and not, as reprlib does, at what its class is called, which a foreign file may have chosen."""
+
+    def repr1(self, value: object, level: int) -> str:
+        kinds = (str, int, list, tuple, dict, set, frozenset)
+        kind = next((kind.__name__ for kind in kinds if isinstance(value, kind)), "instance")
+        text: str = getattr(self, f"repr_{kind}")(value, level)
+        return text
+
+
+_SHORT = _Short()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxstring, _SHORT.maxother = 3, 8, 8, 60, 60
 
 

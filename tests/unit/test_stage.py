@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -46,11 +47,19 @@ def test_a_value_that_contains_itself_is_shown(modules: SimpleNamespace) -> None
     ring: list[Any] = []
     ring += [ring] * 9
     shared: Any = 0
+    ordered: Any = 0
     for _ in range(60):
         shared = {"a": shared, "b": (shared, shared)}
+        ordered = OrderedDict(a=ordered, b=ordered)
     with bounded(seconds=2):
-        assert "..." in modules.stage.shown(ring)
-        assert "..." in modules.stage.shown(shared)
+        for value in (ring, shared, ordered):
+            assert "..." in modules.stage.shown(value)
+
+
+@pytest.mark.parametrize("name", ["list", "dict", "set", "str", "int", "deque", "array", "instance"])
+def test_an_object_whose_class_is_called_like_one_of_pythons_is_shown(modules: SimpleNamespace, name: str) -> None:
+    kind = type(name, (), {"__module__": "builtins", "__repr__": lambda _: "<it>"})
+    assert modules.stage.shown([kind()]) == "[<it>]"
 
 
 @given(lines=st.lists(st.text(alphabet=st.characters(exclude_categories=())), min_size=1, max_size=3))

@@ -131,6 +131,18 @@ def shared_shape(_: File, network: Any) -> None:
     network.yaml["kpt_shape"] = value
 
 
+def ordered_dictionaries(_: File, network: Any) -> None:
+    """Not shown level by level, as dictionaries and lists are, by the standard library."""
+    value: Any = OrderedDict(a=0)
+    for _step in range(40):
+        value = OrderedDict(a=value, b=value)
+    network.yaml["nc"] = value
+
+
+def class_called_list(_: File, network: Any) -> None:
+    network.yaml["nc"] = Call("torch", "list")
+
+
 def escapes(_: File, network: Any) -> None:
     network.names = {0: "\x1b[2Jperson"}
 
@@ -153,6 +165,8 @@ FAULTS: dict[str, tuple[Make, str]] = {
     "shared rows": (shared_rows, "has arguments that YOLOv8 has not"),
     "a long row": (long_row, "has arguments that YOLOv8 has not"),
     "a shared shape": (shared_shape, "kpt_shape: ((((...), (...)), "),
+    "shared dictionaries": (ordered_dictionaries, "its yaml says nc: {'a': {'a': {"),
+    "a class called list": (class_called_list, "its yaml says nc: <torch.list>"),
     "escapes in a name": (escapes, r"a class is called '\x1b[2Jperson'"),
 }
 

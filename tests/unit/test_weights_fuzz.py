@@ -108,7 +108,7 @@ def word(text: str) -> bytes:
 
 
 NAMES = [
-    "torch FloatStorage", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
+    "torch FloatStorage", "torch list", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
     "torch._tensor _rebuild_from_type_v2", "collections OrderedDict",
     "__builtin__ set", "__builtin__ getattr", "ultralytics.nn.tasks PoseModel", "os system",
 ]  # fmt: skip
@@ -203,7 +203,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
         | st.lists(inner, max_size=3).map(tuple)
         | st.dictionaries(KEYED, inner, max_size=3)
         | st.dictionaries(KEYED, inner, max_size=3).map(OrderedDict)
-        | st.lists(inner, max_size=2).map(lambda args: Call("torch", "Size", *args))
+        | st.lists(inner, max_size=2).map(lambda args: Call("torch", "list", *args))
         | st.dictionaries(WORDS, inner, max_size=2).map(lambda children: module("Conv", children))
         | st.dictionaries(WORDS, inner, max_size=2).map(lambda tensors: module("Conv", {}, tensors))
     ),

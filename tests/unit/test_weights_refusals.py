@@ -92,7 +92,7 @@ def test_what_is_no_checkpoint_is_named(
 def test_a_missing_file_and_a_truncated_one_are_named(refuse: Callable[[Path], str], tmp_path: Path) -> None:
     assert refuse(tmp_path / "none.pt") == "no such file"
     file = File()
-    path = file.save(tmp_path / "best.pt", {"model": file.network()})
+    path = file.save(tmp_path / "Best.pt", {"model": file.network()})
     path.write_bytes(path.read_bytes()[:-40])
     assert "cut short" in refuse(path)
 
