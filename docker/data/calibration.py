@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import stage
-from cores import count_cores, death_told
+from cores import map_on_cores
 from pictures import Pixels, decode, stretch
 from PIL import Image
 from reading import READER_DIED
@@ -46,8 +45,7 @@ def collect(paths: Sequence[Path], count: int, fit: str, size: int) -> Pixels:
     """uint8 (N, size, size, 3), RGB, from at most `count` of the images, in their order."""
     jobs = [(paths[index], fit, size) for index in spread_evenly(len(paths), count)]
     result = np.empty((len(jobs), size, size, 3), dtype=np.uint8)
-    with death_told(*READER_DIED), ProcessPoolExecutor(min(count_cores(), len(jobs))) as pool:
-        for index, pixels in enumerate(pool.map(_fit, jobs, chunksize=4)):
-            result[index] = pixels
+    for index, pixels in enumerate(map_on_cores(_fit, jobs, READER_DIED)):
+        result[index] = pixels
     stage.progress(len(jobs), len(jobs), "calibration images")
     return result

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import stage
-from cores import count_cores, death_told
+from cores import map_on_cores
 from description import SPLITS, Description, describe
 from labels import Form, guess_form, read_rows
 from listing import labels_of, list_images
@@ -134,11 +133,10 @@ def _inspect_all(root: Path, images: dict[str, list[str]], form: Form) -> dict[s
     jobs = [(root, image, form) for split in SPLITS for image in images[split]]
     items = []
     step = max(1, len(jobs) // 100)
-    with death_told(*READER_DIED), ProcessPoolExecutor(min(count_cores(), len(jobs))) as pool:
-        for done, item in enumerate(pool.map(_inspect, jobs, chunksize=8), 1):
-            items.append(item)
-            if done % step == 0 or done == len(jobs):
-                stage.progress(done, len(jobs), "checking")
+    for done, item in enumerate(map_on_cores(_inspect, jobs, READER_DIED), 1):
+        items.append(item)
+        if done % step == 0 or done == len(jobs):
+            stage.progress(done, len(jobs), "checking")
     count = len(images["train"])
     return {"train": items[:count], "val": items[count:]}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import stage
 from body import SEEN, Body, Look, choose_look
 from canvas import SCALE, Canvas
-from cores import count_cores
+from cores import map_on_cores
 from dice import Dice, shade
 from foreground import OCCLUDERS, shadow
 from PIL import Image
@@ -25,6 +23,10 @@ _QUALITY = 90  # of the JPEG files
 _YAWS = (*(((-45, 45),) * 5), (-110, 110), (-110, 110), (140, 220))  # degrees: to the camera, any side, away
 _LEAST_SHOWN = 0.40  # of a figure's outline, or it is not drawn at all
 _LEAST_KEYPOINTS = 6  # seen
+_PAINTER_DIED = (
+    "a process that drew the sample set died: memory ran out",
+    "more memory below [limits] in docker/data/stage.toml",
+)
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,6 @@ def write_set(folder: Path, settings: Settings, with_keypoints: bool) -> None:
         (folder / "images" / split).mkdir(parents=True)
         (folder / "labels" / split).mkdir(parents=True)
         jobs += [(folder, split, index, settings, with_keypoints) for index in range(getattr(settings, split))]
-    with ProcessPoolExecutor(count_cores()) as pool:
-        results: Iterator[None] = pool.map(_write, jobs, chunksize=4)
-        for done, _ in enumerate(results, 1):
-            if done % 8 == 0 or done == len(jobs):
-                stage.progress(done, len(jobs), "drawing")
+    for done, _ in enumerate(map_on_cores(_write, jobs, _PAINTER_DIED), 1):
+        if done % 8 == 0 or done == len(jobs):
+            stage.progress(done, len(jobs), "drawing")

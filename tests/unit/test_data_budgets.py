@@ -208,9 +208,12 @@ def test_the_death_of_a_process_that_reads_pictures_is_one_line(
 ) -> None:
     root = make_set(tmp_path / "set")
     write_yaml(root)
-    monkeypatch.setattr(data.check, "decode", lambda *_: os.abort())
+    monkeypatch.setattr(data.check, "decode", lambda *_: os._exit(1))
     with pytest.raises(data.stage.Refused, match="a process that read the pictures died"):
         check(data, root)
+    monkeypatch.setattr(data.calibration, "decode", lambda *_: os._exit(1))
+    with pytest.raises(data.stage.Refused, match="a process that read the pictures died"):
+        data.calibration.collect([root / "images/train/0.png"], 1, "stretch", 32)
 
 
 def test_scans_are_counted_as_a_decoder_meets_them(data: SimpleNamespace) -> None:

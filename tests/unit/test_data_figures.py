@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,3 +124,11 @@ def test_the_defaults_in_stage_toml_are_those_of_the_code(data: SimpleNamespace)
     text = (FOLDER / "stage.toml").read_text()
     for key in ("train", "val", "size", "seed"):
         assert re.search(rf"^sample = .*\b{key} = {getattr(settings, key)}\b", text, re.MULTILINE)
+
+
+def test_the_death_of_a_process_that_draws_is_one_line(
+    data: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data.figures, "draw", lambda *_: os._exit(1))
+    with pytest.raises(data.stage.Refused, match="a process that drew the sample set died"):
+        data.figures.write_set(tmp_path, data.figures.Settings(train=1, val=1, size=160), True)

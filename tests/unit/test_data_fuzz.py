@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,26 +21,13 @@ from PIL import Image
 from stage_modules import imported
 
 
-class Inline:
-    """In place of a ProcessPoolExecutor: starting one takes longer than a small set."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any], **_: Any) -> Iterator[Any]:
-        return map(function, jobs)
-
-
 @pytest.fixture(scope="module")
 def data() -> Iterator[SimpleNamespace]:
     """The stage's modules, and the one that reads its manifest in the stages that follow."""
     names = {path.stem for path in FOLDER.glob("*.py")} - {"main"} | {"stage", "cores", "pictures", "dataset", "text"}
     with imported(names, FOLDER.name) as modules:
-        modules.check.ProcessPoolExecutor = Inline
+        # Starting processes takes longer than a small set.
+        modules.check.map_on_cores = lambda function, jobs, _: map(function, jobs)
         yield modules
 
 
