@@ -124,7 +124,7 @@ def _label_texts(root: Path, images: dict[str, list[str]]) -> Iterator[str]:
         for image in images[split]:
             try:
                 yield read(root, labels_of(image), LABELS_BYTES_MAX).decode("utf-8-sig", errors="replace")
-            except (OSError, Unreadable):
+            except Unreadable:
                 continue  # there are none, or `_inspect` says what is wrong with them
 
 
@@ -147,9 +147,8 @@ def _inspect(job: tuple[Path, str, Form]) -> Item:
     try:
         content = read(root, image, IMAGE_BYTES_MAX)
         picture = decode(content)
-    except (OSError, Unreadable) as error:
-        reason = error if isinstance(error, Unreadable) else error.strerror or "cannot be read"
-        return Item(image, problems=(Problem(image, str(reason), "replace the file, or remove it and its labels"),))
+    except Unreadable as error:
+        return Item(image, problems=(Problem(image, str(error), "replace the file, or remove it and its labels"),))
     item = Item(image, hashlib.sha256(content).hexdigest(), picture.width, picture.height)
     place = labels_of(image)
     if not (root / place).exists() and not (root / place).is_symlink():
@@ -159,7 +158,7 @@ def _inspect(job: tuple[Path, str, Form]) -> Item:
         rows, problems = read_rows(content.decode("utf-8"), form, place)
     except UnicodeDecodeError:
         return replace(item, problems=(Problem(place, "no text"),))
-    except (OSError, Unreadable) as error:
+    except Unreadable as error:
         return replace(item, problems=(Problem(place, str(error)),))
     return replace(
         item,

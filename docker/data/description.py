@@ -92,9 +92,8 @@ def read_text(root: Path, place: str, limit_bytes: int, hint: str) -> str:
         return read(root, place, limit_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise stage.Refused(f"{place}: no text", hint) from None
-    except (OSError, Unreadable) as error:
-        reason = error if isinstance(error, Unreadable) else error.strerror or "cannot be read"
-        raise stage.Refused(f"{place}: {reason}", hint) from None
+    except Unreadable as error:
+        raise stage.Refused(f"{place}: {error}", hint) from None
 
 
 def _read_yaml(root: Path, name: str) -> dict[Any, Any]:

@@ -23,17 +23,20 @@ _HOPS_MAX = 40  # links behind links; what Linux follows
 
 
 def read(root: Path, place: str, limit_bytes: int) -> bytes:
-    """A file's bytes; raises Unreadable for what is no file of the data set, OSError for what cannot be read."""
+    """A file's bytes; raises Unreadable for what is no file of the data set, and for what cannot be read."""
     if "\0" in place or len(place) > PATH_MAX:
         raise Unreadable("no name that a file can have")
-    if not stays_inside(root, place):
-        raise Unreadable("a link that leads outside the data set's folder, or is absolute")
-    state = (root / place).stat()
-    if not stat.S_ISREG(state.st_mode):  # opening a pipe would wait for ever
-        raise Unreadable("no plain file")
-    if state.st_size > limit_bytes:
-        raise Unreadable(f"{state.st_size:,} bytes; more than {limit_bytes:,} are not read")
-    return (root / place).read_bytes()
+    try:
+        if not stays_inside(root, place):
+            raise Unreadable("a link that leads outside the data set's folder, or is absolute")
+        state = (root / place).stat()
+        if not stat.S_ISREG(state.st_mode):  # opening a pipe would wait for ever
+            raise Unreadable("no plain file")
+        if state.st_size > limit_bytes:
+            raise Unreadable(f"{state.st_size:,} bytes; more than {limit_bytes:,} are not read")
+        return (root / place).read_bytes()
+    except OSError as error:
+        raise Unreadable(error.strerror or "cannot be read") from None
 
 
 def refuse_unwritable(place: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,3 +48,28 @@ def write_yaml(root: Path, text: str = "", **changes: object) -> None:
     keys |= changes
     lines = [f"{key}: {value}" for key, value in keys.items() if value is not None]
     (root / "data.yaml").write_text(text or "\n".join(lines) + "\n")
+
+
+def truncate(root: Path) -> None:
+    """Damage one image of a set."""
+    path = root / "images/train/1.png"
+    path.write_bytes(path.read_bytes()[:400])
+
+
+def check(data: SimpleNamespace, root: Path, task: str = "pose", yaml: str = "") -> Any:
+    """Check a set as the stage does for a board whose pose firmware knows one class."""
+    return data.check.check(root, yaml, data.check.Rules(task, 1, 3))
+
+
+def run_stage(volume: Path, inputs: dict[str, str], **changes: object) -> subprocess.CompletedProcess[str]:
+    """The stage as an engine runs it: a request in the volume, the volume as working folder."""
+    parameters = {
+        "imgsz": 32, "task": "pose", "yaml": "", "sample": {"train": 4, "val": 2, "size": 96}, "calibration_count": 3,
+        "calibration_split": "train", "fit": "stretch", "max_pose_classes": 1, "keypoint_values": 3,
+    }  # fmt: skip
+    (volume / "run/data").mkdir(parents=True)
+    request = {"stage": "data", "output": "run/data", "inputs": inputs, "parameters": parameters | changes}
+    (volume / "run/data/request.json").write_text(json.dumps(request))
+    command = [sys.executable, str(FOLDER / "main.py"), "run/data/request.json"]
+    environment = os.environ | {"PYTHONPATH": str(DOCKER)}
+    return subprocess.run(command, cwd=volume, env=environment, capture_output=True, text=True, check=False)

@@ -12,9 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 from bounds import bounded
-from data_stage import ROW, data, make_set, write_yaml
+from data_stage import ROW, check, data, make_set, run_stage, write_yaml
 from PIL import Image
-from test_data_check import check, run_stage
 
 __all__ = ["data"]
 
@@ -151,6 +150,13 @@ def test_more_files_than_any_set_has_are_refused(
     monkeypatch.setattr(data.listing, "FILES_MAX", 3)
     with pytest.raises(data.stage.Refused, match="train: more than 3 files to look at"):
         data.listing.list_images(data.description.describe(make_set(tmp_path), ""))
+
+
+def test_what_the_system_does_not_read_is_told_without_where_the_set_lies(
+    data: SimpleNamespace, tmp_path: Path
+) -> None:
+    with pytest.raises(data.pictures.Unreadable, match=r"^File name too long$"):
+        data.reading.read(tmp_path, "x" * 300, 10)
 
 
 def test_a_folder_that_cannot_be_read_is_not_passed_over(

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from data_stage import DOCKER, FOLDER, ROW, data, make_set, write_yaml
+from data_stage import ROW, check, data, make_set, truncate, write_yaml
 from PIL import Image
 
 __all__ = ["data"]
-
-
-def check(data: SimpleNamespace, root: Path, task: str = "pose", yaml: str = "") -> Any:
-    return data.check.check(root, yaml, data.check.Rules(task, 1, 3))
 
 
 def test_a_set_without_a_yaml_is_understood_from_its_folders_and_labels(data: SimpleNamespace, tmp_path: Path) -> None:
@@ -98,11 +91,6 @@ def _replace_row(row: str) -> Callable[[Path], object]:
     return lambda root: (root / "labels/train/1.txt").write_text(row + "\n")
 
 
-def _truncate(root: Path) -> None:
-    path = root / "images/train/1.png"
-    path.write_bytes(path.read_bytes()[:400])
-
-
 def _link_image(root: Path) -> None:
     (root / "images/train/1.png").unlink()
     (root / "images/train/1.png").symlink_to("/etc/hostname")
@@ -173,7 +161,7 @@ def _yaml(text: str = "", **changes: object) -> Callable[[Path], object]:
 
 _POINTS = " 0.5 0.5 2" * 16
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "truncated image": (_truncate, r"images/train/1.png: truncated or damaged"),
+    "truncated image": (truncate, r"images/train/1.png: truncated or damaged"),
     "no image": (lambda r: (r / "images/train/1.png").write_text("hello"), r"images/train/1.png: no image"),
     "columns": (_replace_row("0 0.5 0.5 0.1 0.1"), r"labels/train/1.txt:1: 5 columns, expected 56"),
     "word": (_replace_row(ROW.replace("0.8", "tall")), r"1.txt:1: not all columns are numbers"),
@@ -267,78 +255,6 @@ def test_many_faults_are_named_five_at_a_time(data: SimpleNamespace, tmp_path: P
     lines = str(refused.value).splitlines()
     assert len(lines) == 6
     assert lines[5].strip() == "and 3 more"
-
-
-def run_stage(volume: Path, inputs: dict[str, str], **changes: object) -> subprocess.CompletedProcess[str]:
-    """The stage as an engine runs it: a request in the volume, the volume as working folder."""
-    parameters = {
-        "imgsz": 32, "task": "pose", "yaml": "", "sample": {"train": 4, "val": 2, "size": 96}, "calibration_count": 3,
-        "calibration_split": "train", "fit": "stretch", "max_pose_classes": 1, "keypoint_values": 3,
-    }  # fmt: skip
-    (volume / "run/data").mkdir(parents=True)
-    request = {"stage": "data", "output": "run/data", "inputs": inputs, "parameters": parameters | changes}
-    (volume / "run/data/request.json").write_text(json.dumps(request))
-    command = [sys.executable, str(FOLDER / "main.py"), "run/data/request.json"]
-    environment = os.environ | {"PYTHONPATH": str(DOCKER)}
-    return subprocess.run(command, cwd=volume, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_the_stage_writes_the_same_files_whatever_the_volume_is_called(tmp_path: Path) -> None:
-    seen = []
-    for name in ("one", "another"):
-        assert run_stage(tmp_path / name, {}).returncode == 0
-        files = sorted((tmp_path / name / "run/data").rglob("*"))
-        seen.append({str(f.relative_to(tmp_path / name)): f.read_bytes() for f in files if f.is_file()})
-    assert seen[0] == seen[1]
-    assert {Path(name).name for name in seen[0]} >= {
-        "manifest.json",
-        "data.yaml",
-        "calibration.npy",
-        "contact_sheet.png",
-    }
-
-
-def test_a_users_set_is_not_copied(tmp_path: Path) -> None:
-    make_set(tmp_path / "run/x/inputs/dataset")
-    assert run_stage(tmp_path, {"dataset": "run/x/inputs/dataset"}).returncode == 0
-    output = tmp_path / "run/data"
-    assert not (output / "dataset").exists()
-    manifest = json.loads((output / "manifest.json").read_text())
-    assert manifest["totals"]["train"] == {"images": 3, "without_labels": 0, "rows": 3, "keypoints": 51}
-    assert "path: dataset\n" in (output / "data.yaml").read_text()
-    assert not re.search(r"run/|\b/", (output / "data.yaml").read_text().replace("images/", ""))
-
-
-def test_a_refused_set_leaves_nothing_behind(tmp_path: Path) -> None:
-    make_set(tmp_path / "dataset")
-    _truncate(tmp_path / "dataset")
-    done = run_stage(tmp_path, {"dataset": "dataset"})
-    assert done.returncode == 2
-    assert re.fullmatch(r"error: images/train/1.png: truncated.*\n hint: .*\n", done.stderr)
-    assert [path.name for path in (tmp_path / "run/data").iterdir()] == ["request.json"]
-
-
-@pytest.mark.parametrize("labels", ["labels", "labels/val"])
-def test_images_without_labels_are_taken_and_that_is_said(tmp_path: Path, labels: str) -> None:
-    make_set(tmp_path / "dataset")
-    shutil.rmtree(tmp_path / "dataset" / labels)
-    done = run_stage(tmp_path, {"dataset": "dataset"})
-    assert done.returncode == 0, done.stderr
-    assert "val: no image has labels; those of images/val/3.png would be in labels/val/3.txt" in done.stdout
-    manifest = json.loads((tmp_path / "run/data/manifest.json").read_text())
-    assert manifest["totals"]["val"]["rows"] == 0
-    assert manifest["names"] == ["person"]
-
-
-def test_a_folder_of_images_alone_is_both_splits(tmp_path: Path) -> None:
-    make_set(tmp_path / "set", train=2, val=2)
-    (tmp_path / "dataset").mkdir()
-    for image in (tmp_path / "set").rglob("*.png"):
-        shutil.copy(image, tmp_path / "dataset")
-    done = run_stage(tmp_path, {"dataset": "dataset"})
-    assert done.returncode == 0, done.stderr
-    manifest = json.loads((tmp_path / "run/data/manifest.json").read_text())
-    assert [entry["image"] for entry in manifest["splits"]["val"]] == ["0.png", "1.png", "2.png", "3.png"]
 
 
 def test_without_a_task_a_set_is_checked_as_what_it_is_labelled_for(data: SimpleNamespace, tmp_path: Path) -> None:
