@@ -8,12 +8,13 @@ import numpy as np
 from PIL import Image
 from values import Found, apart
 
+FORMATS = ("JPEG", "PNG")  # that stages write; another decoder might start a program
 PLAIN = ("L", "RGB", "RGBA", "I;16")  # modes whose numbers are the colours; those of a palette are not
 
 
 def compare_image(first: Path, second: Path) -> Found:
     """Compare two pictures: size and mode, else how many pixels differ, by how much and where."""
-    with Image.open(first) as one, Image.open(second) as other:
+    with Image.open(first, formats=FORMATS) as one, Image.open(second, formats=FORMATS) as other:
         if (one.size, one.mode) != (other.size, other.mode):
             return Found([f"{one.width} × {one.height} {one.mode} → {other.width} × {other.height} {other.mode}"])
         pixels, others = (

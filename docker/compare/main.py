@@ -26,6 +26,7 @@ from images import compare_image
 from octets import say_bytes
 from onnx_files import compare_onnx
 from stage import Refused, Request, progress, run
+from text import visible
 from tflite_files import compare_tflite
 from values import Difference, Found
 
@@ -121,8 +122,7 @@ def summarise(files: Sequence[File], folders: bool) -> list[str]:
 
 def shorten(lines: Sequence[str], most: int) -> list[str]:
     """The first lines, fit for a terminal, and how many there are besides."""
-    shown = ["".join(sign if sign.isprintable() else "?" for sign in line) for line in lines[:most]]
-    return [*shown, *([f"… and {len(lines) - most:,} more"] if len(lines) > most else [])]
+    return [*map(visible, lines[:most]), *([f"… and {len(lines) - most:,} more"] if len(lines) > most else [])]
 
 
 if __name__ == "__main__":

@@ -164,6 +164,14 @@ def test_pictures_differ_by_size_mode_or_only_by_encoding(differ: Differ, pair: 
     assert differ(first, second).lines[0] == "the same in content, other layout"
 
 
+def test_a_picture_of_another_format_than_stages_write_is_not_decoded(differ: Differ, pair: Pair) -> None:
+    """Pillow reads EPS by calling Ghostscript, whatever the file is called."""
+    first, second = pair("a.png")
+    Image.new("RGB", (10, 8)).save(first, "EPS")
+    Image.new("RGB", (10, 9)).save(second, "EPS")
+    assert differ(first, second).lines[0].startswith("cannot be read as image: ")
+
+
 def test_folders_are_compared_file_by_file(compare: SimpleNamespace, pair: Pair) -> None:
     first, second = pair("set/labels/a.txt")
     first.write_text("0 0.5\n")
@@ -207,7 +215,7 @@ def test_a_summary_is_fit_for_a_terminal(compare: SimpleNamespace, pair: Pair) -
     first.write_text('name\n"two\nlines"\n')
     second.write_text('name\n"\x1b[31mred"\n')
     files = compare.main.compare(first, second)
-    assert compare.main.summarise(files, folders=False) == ["row 1, name: two?lines → ?[31mred"]
+    assert compare.main.summarise(files, folders=False) == [r"row 1, name: two\nlines → \x1b[31mred"]
 
 
 def test_the_stage_writes_what_it_found(compare: SimpleNamespace, pair: Pair, tmp_path: Path) -> None:
