@@ -196,6 +196,7 @@ def saved(path: Path, *codes: bytes, entries: dict[str, bytes] | None = None) ->
 
 
 KEPT, TAKEN = b"q\x00", b"h\x00"  # BINPUT 0, BINGET 0
+PARAMETER = b"ctorch._utils\n_rebuild_parameter\n"
 SET = b"c__builtin__\nset\n"
 TUPLES = b"N" + (KEPT + TAKEN + b"\x86") * 60  # a tuple twice in a tuple, 60 levels
 LARGE = b"".join(
@@ -208,6 +209,10 @@ PICKLES: dict[str, tuple[bytes, str]] = {
     "a million opcodes": (b"N0" * 1_000_001, "more than 2,000,000 opcodes in its pickle"),
     "a long list that is copied": (
         SET + b"q\x01(" + b"N" * 10_000 + b"l" + KEPT + (b"h\x01" + TAKEN + b"\x85R") * 10_000,
+        "more than 2,000,000 opcodes in its pickle",
+    ),
+    "a long list of arguments": (
+        PARAMETER + b"q\x01(" + b"N" * 10_000 + b"t" + KEPT + (b"h\x01" + TAKEN + b"R") * 10_000,
         "more than 2,000,000 opcodes in its pickle",
     ),
     "many classes": (
