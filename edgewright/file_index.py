@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from edgewright import digest, files, foreign
 from edgewright.environments import CACHE
@@ -56,13 +55,13 @@ class FileIndex:
         known = self._read(place) if worth and trusting else {}
         sums = {name: known[name][1] for name, stamp in found.items() if name in known and known[name][0] == stamp}
         missing = [name for name in found if name not in sums]
-        if not missing and len(known) == len(found):
+        if not missing:
             return sums
         with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter's lock
             read = dict(zip(missing, pool.map(lambda name: _read(root / name), missing), strict=True))
         sums |= {name: total for name, (_, total) in read.items()}
         if worth:
-            # A file is remembered as it was before and after it was read.
+            # What was read is what was looked at, and not from a folder that has taken the place of another since.
             same = ((name, stamp) for name, stamp in found.items() if name not in read or read[name][0] == stamp)
             rows = {name: (stamp, sums[name]) for name, stamp in same if max(stamp[3:]) + TICK_NS <= begun}
             if rows != known:
@@ -113,9 +112,6 @@ def _stamp(found: os.stat_result) -> Stamp:
 
 
 def _read(path: Path) -> tuple[Stamp, str]:
-    """Return a file's sha256, and its stamp if that was the same before and after it was read, else an empty one."""
+    """Return a file's stamp as it is opened, which it never has again if it changes while it is read, and its sha256."""
     with path.open("rb") as file:
-        before = _stamp(os.fstat(file.fileno()))
-        total = files.copy(file, None)
-        after: Any = _stamp(os.fstat(file.fileno()))
-    return (before if before == after else []), total
+        return _stamp(os.fstat(file.fileno())), files.copy(file, None)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tflite
+from bounds import bounded
 from checkpoint_maker import Call, File, module
 from compare_stage import Differ, compare, differ, pair
 from tflite_maker import Made, Node, Sketch, tflite_file
@@ -217,6 +218,29 @@ def test_a_checkpoint_that_multiplies_is_compared_byte_by_byte(
         many = [many, many]
     checkpoint(second, [1], many=many)
     assert "more than 1,000 values" in differ(first, second).lines[0]
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+# Each is little in a pickle, which refers to a thing that it has, and much once it is compared at every place.
+COSTLY: dict[str, Any] = {
+    "a long text": ["x" * 1_000_000] * 600,
+    "long names": {"x" * 1_000_000: ["x"] * 600},
+    "a long list of whole numbers": [[1] * 1_000_000] * 6,
+    "a large array": [np.zeros(10_000_000, np.uint8)] * 3_000,
+    "150 lists in each other": nested(150),
+}
+
+
+@pytest.mark.parametrize("what", COSTLY)
+def test_what_is_at_many_places_is_paid_for_at_each(compare: SimpleNamespace, what: str) -> None:
+    with bounded(), pytest.raises(compare.stage.Refused, match="too large to compare"):
+        compare.trees.flatten(COSTLY[what])
 
 
 def test_a_checkpoint_that_contains_itself_is_read(differ: Differ, pair: Pair) -> None:

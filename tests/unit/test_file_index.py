@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,34 @@ def test_a_change_is_seen_whatever_times_say(
     after = index.of_path(data)
     assert after == digest.of_path(data) != before
     assert set(read) <= {"001.jpg"}
+
+
+def test_a_folder_that_takes_the_place_of_another_is_not_taken_for_it(
+    data: Path, index: FileIndex, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of a folder that is moved away and back keep all their times."""
+    other = data.with_name("other")
+    shutil.copytree(data / "a", other)
+    for path in other.rglob("*.jpg"):
+        path.write_text(path.read_text()[::-1])
+    later()
+    scan = file_index._scan
+
+    def swap() -> None:
+        (data / "a").rename(data.with_name("away"))
+        other.rename(data / "a")
+        data.with_name("away").rename(other)
+
+    def scanned_and_swapped(folder: Path) -> dict[str, list[int]]:
+        found = scan(folder)
+        swap()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_index, "_scan", scanned_and_swapped)
+        index.of_path(data)
+    swap()
+    assert index.of_path(data) == digest.of_path(data)
 
 
 def test_a_link_counts_as_what_it_leads_to_now(data: Path, index: FileIndex, later: Callable[[], None]) -> None:
