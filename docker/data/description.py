@@ -172,7 +172,7 @@ def _leads_inside(root: Path, path: Path) -> bool:
 def _exists(path: Path) -> bool:
     """Whether there is such a file or folder; there is none of a name that is too long for one."""
     try:
-        return path.exists() and "\0" not in str(path)
+        return path.exists()
     except OSError:
         return False
 

@@ -201,13 +201,19 @@ def test_whatever_an_index_holds_the_digest_is_the_files(
     folder = tmp_path_factory.mktemp("mutated")
     data = folder / "set"
     data.mkdir()
-    for number in range(COUNT):
+    for number in range(3):
         (data / f"{number}").write_text("x")
     index = FileIndex(folder / "index")
     index.folder.mkdir()
-    for raw in (content, {"schema": 1, "files": content}, {"schema": 1, "files": {"1": content, "2": [content, "ab"]}}):
-        (index.folder / index._file(data)).write_text(json.dumps(raw))
-        assert index.of_path(data) == digest.of_path(data)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(file_index, "FEW_FILES", 0)
+        for raw in (
+            content,
+            {"schema": 1, "files": content},
+            {"schema": 1, "files": {"1": content, "2": [content, "ab"]}},
+        ):
+            (index.folder / index._file(data)).write_text(json.dumps(raw))
+            assert index.of_path(data) == digest.of_path(data)
 
 
 def test_only_so_many_folders_are_remembered(data: Path, index: FileIndex, monkeypatch: pytest.MonkeyPatch) -> None:
