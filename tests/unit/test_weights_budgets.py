@@ -290,6 +290,19 @@ def test_an_archive_whose_files_lie_over_each_other_is_refused(refuse: Callable[
     assert "times its own" in said or "not a checkpoint that can be read" in said or "damaged" in said
 
 
+def test_a_storage_that_is_read_under_many_names_is_paid_for_each_time(
+    refuse: Callable[[Path], str], tmp_path: Path
+) -> None:
+    """0, 00, 000 …; whatever Python's zipfile takes."""
+    kind, file = named("torch", "CharStorage"), File()
+    file.storages = [np.zeros(1 << 20, np.int8)]
+    storages = [Stored(("storage", kind, "0" * count, "cpu", 1 << 20)) for count in range(1, 800)]
+    content = [Call("torch._utils", "_rebuild_tensor_v2", it, 0, (1,), (1,), False, OrderedDict()) for it in storages]
+    path = file.save(tmp_path / "best.pt", content)
+    with bounded(seconds=5):
+        assert "times its own" in refuse(path)
+
+
 def test_a_file_in_the_archive_that_says_it_is_2_gb_costs_nothing(
     refuse: Callable[[Path], str], tmp_path: Path
 ) -> None:
