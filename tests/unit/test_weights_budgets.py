@@ -143,6 +143,11 @@ def class_called_list(_: File, network: Any) -> None:
     network.yaml["nc"] = Call("torch", "list")
 
 
+def array_for_a_number(file: File, network: Any) -> None:
+    """It is neither equal to a number nor another: a comparison of it has no truth."""
+    network.yaml["reg_max"] = file.tensor(np.zeros(2, np.float32))
+
+
 def escapes(_: File, network: Any) -> None:
     network.names = {0: "\x1b[2Jperson"}
 
@@ -167,6 +172,7 @@ FAULTS: dict[str, tuple[Make, str]] = {
     "a shared shape": (shared_shape, "kpt_shape: ((((...), (...)), "),
     "shared dictionaries": (ordered_dictionaries, "its yaml says nc: {'a': {'a': {"),
     "a class called list": (class_called_list, "its yaml says nc: <torch.list>"),
+    "an array for a number": (array_for_a_number, "its yaml says reg_max: array"),
     "escapes in a name": (escapes, r"a class is called '\x1b[2Jperson'"),
 }
 

@@ -150,6 +150,7 @@ def layers(*names: str) -> list[Any]:
         ({"backbone": layers("Mystery")}, "a layer 'Mystery'"),
         ({"backbone": [[-1, 1, "Conv", ["__import__('os').system('x')"]]]}, "arguments that YOLOv8 has not"),
         ({"backbone": [[-1, 10**9, "Conv", [64]]]}, "arguments that YOLOv8 has not"),
+        ({"backbone": [[-1000, 1, "Conv", [64]]]}, "arguments that YOLOv8 has not"),
         ({"head": [[[0, 1, 2], 1, "Segment", ["nc", 32, 256]]]}, "segmentation"),
         ({"head": [[-1, 1, "Classify", ["nc"]]]}, "classification"),
         ({"head": [[[0, 1, 2], 1, "OBB", ["nc", 1]]]}, "oriented boxes"),
