@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_project import JUDGE, Here
+from toy_project import JUDGE, Here, write_stage
 
 from edgewright import bundle, engines, whereabouts
 from edgewright.boards import rehearsal
@@ -58,20 +58,10 @@ optional_outputs = ["dataset"]
 @pytest.fixture
 def project(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return a toy project that judges its model on pictures, the user's or drawn ones."""
-    for name, stage, main in (
-        (
-            "judge",
-            JUDGE.replace('model = "required"', 'model = "required"\ndataset = "optional"\nmanifest = "optional"'),
-            SEEN,
-        ),
-        ("draw", DRAWS, DRAW),
-    ):
-        folder = toy / "docker" / name
-        folder.mkdir(exist_ok=True)
-        stage = stage.replace('page = "report.html"', 'page = "report.html"\ndetections = "detections.json"')
-        (folder / "stage.toml").write_text(stage)
-        (folder / "main.py").write_text(main)
-        (folder / "requirements.txt").write_text("")
+    judge = JUDGE.replace('model = "required"', 'model = "required"\ndataset = "optional"\nmanifest = "optional"')
+    judge = judge.replace('page = "report.html"', 'page = "report.html"\ndetections = "detections.json"')
+    write_stage(toy, "judge", judge, SEEN)
+    write_stage(toy, "draw", DRAWS, DRAW)
     first = toy / "docker" / "first" / "stage.toml"
     first.write_text(first.read_text().replace("[inputs]", '[inputs]\nmanifest = "required"'))
     device = toy / "configs" / "devices" / "judged.toml"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_project import Here
+from toy_project import Here, write_stage
 
 from edgewright import documents, engines, recipes, show
 from edgewright.build import complete, status
@@ -45,11 +45,7 @@ RECIPE = 'title = "t"\ntask = "{}"\nimgsz = 64\ndefault_for = "{}"\n[second]\nte
 @pytest.fixture
 def engine(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     """Return the engine of a toy project in which a stage tells the task of weights, and each task has a recipe."""
-    folder = toy / "docker" / "teller"
-    folder.mkdir()
-    (folder / "stage.toml").write_text(TELLER)
-    (folder / "main.py").write_text(TELLER_MAIN)
-    (folder / "requirements.txt").write_text("")
+    write_stage(toy, "teller", TELLER, TELLER_MAIN)
     second = toy / "docker" / "second" / "stage.toml"
     second.write_text(second.read_text().replace('weights = "required"', 'network = "required"'))
     device = toy / "configs" / "devices" / "board.toml"

@@ -144,14 +144,20 @@ class Here:
         pass
 
 
+def write_stage(root: Path, name: str, declared: str, main: str) -> None:
+    """Write a stage of the project at `root`, or write it anew."""
+    folder = root / "docker" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stage.toml").write_text(declared)
+    (folder / "main.py").write_text(main)
+    (folder / "requirements.txt").write_text("six==1.17.0 \\\n    --hash=sha256:00\n")
+
+
 def make_toy(root: Path) -> Path:
     """Write the toy project below `root`."""
-    for name, stage, main in (("first", FIRST, MAIN), ("second", SECOND, MAIN), ("judge", JUDGE, JUDGE_MAIN)):
-        folder = root / "docker" / name
-        folder.mkdir(parents=True)
-        (folder / "stage.toml").write_text(stage)
-        (folder / "main.py").write_text(main)
-        (folder / "requirements.txt").write_text("six==1.17.0 \\\n    --hash=sha256:00\n")
+    write_stage(root, "first", FIRST, MAIN)
+    write_stage(root, "second", SECOND, MAIN)
+    write_stage(root, "judge", JUDGE, JUDGE_MAIN)
     for kind, name, text in (
         ("devices", "board", BOARD),
         ("devices", "judged", BOARD.replace('"second"]', '"second", "judge"]').replace("board-1", "judged-1")),
