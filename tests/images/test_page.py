@@ -1,38 +1,18 @@
-"""The report's page, as the stage's environment writes it: nothing fetched, nothing unescaped, the same bytes each time.
-
-Written in the venv, which has the same lock as the images: what engines differ in is tested elsewhere. Seen in Chromium.
-"""
+"""The report's page, as the stage's environment writes it: nothing fetched, nothing unescaped, the same bytes each time."""
 
 from __future__ import annotations
 
-import functools
 import html
-import json
 import re
-import subprocess
-import urllib.parse
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
+from report_page import SEEN, Json, folder, render, rung, text, whole, with_text_of_others
 
-from edgewright.config import load_project
-from edgewright.venvs import python_of
-from tests.conftest import ROOT, chromium_or_skip, engine_or_skip
+__all__ = ["folder", "text"]
 
-SCRIPT = """
-import json, sys
-import numpy as np
-import overlay, page
-given = json.load(sys.stdin)
-image = np.random.default_rng(1).integers(0, 255, (96, 96, 3), np.uint8)
-pictures = [page.Picture(name, "1 lost", overlay.draw(image, []), overlay.draw(image, [])) for name in given["pictures"]]
-sys.stdout.write(page.render(given["report"], pictures))
-"""
-Json = dict[str, Any]
 VOID = {"meta", "img", "br"}
 
 
@@ -60,91 +40,6 @@ class Page(HTMLParser):
     def all(self, *tags: str) -> list[dict[str, str | None]]:
         """The attributes of each element of these names."""
         return [attributes for tag, attributes in self.found if tag in tags]
-
-
-def rung(name: str, ap: float | None, drift: float | None) -> Json:
-    moved = drift is not None and {"mean": drift / 3, "p95": drift}
-    agreement = {"matched": 190, "lost": 3, "extra": 1, "keypoint_drift_px": moved, "box_drift_px": moved}
-    agreement["score_drift"] = {"mean": 0.01, "p95": 0.05}
-    figures = dict.fromkeys(("ap", "ap50", "box_ap", "box_ap50"), ap)
-    return {
-        "name": name,
-        "title": f"the {name}",
-        "decoder": "firmware",
-        **figures,
-        "agreement": agreement if moved else None,
-    }
-
-
-def whole() -> Json:
-    """A report with something in every section."""
-    buffers = [
-        {"name": f"buffer {i}", "first": i, "last": i + 2, "offset": i * 1000, "bytes": 9000, "scratch": i % 2 == 0}
-        for i in range(4)
-    ]
-    return {
-        "schema": 1,
-        "title": "<toy> & board",
-        "verdict": {"state": "passes", "summary": "fits", "violations": [], "warnings": [{"text": "a <b>", "hint": "`make x`"}],
-                    "partial": ["the NPU"], "notes": []},
-        "model": {"name": "m.tflite", "sha256": "ab" * 32, "bytes": 3000, "form": "raw-pose", "task": "pose", "imgsz": 96,
-                  "classes": 1, "names": ["<person>"], "keypoints": 17,
-                  "operators": [{"name": "ADD", "count": 2, "runs": "missing"}]},
-        "device": {"name": "toy", "title": "Toy"},
-        "firmware": {"name": "toy-1", "title": "Toy 1", "versions": "it says so", "address": 4096,
-                    "slot_bytes": 4000, "arena_bytes": 20000},
-        "contract": [{"rule": "slot", "passes": passes, "found": "1", "allowed": "2", "text": "", "hint": ""}
-                     for passes in (True, None)],
-        "arena": {"bytes": 14000, "activations": 12000, "persistent": 2000, "low": 13000, "high": 14000, "source": "someone",
-                  "buffers": buffers, "problem": ""},
-        "accuracy": {"source": "toys", "frames": 4, "of": 8, "people": 5, "score": 50, "iou": 45,
-                     "rungs": [rung("torch", 0.4, 0.1), rung("float", 0.4, None), rung("int8", 0.35, 2.0)],
-                     "kernels": {"equal": True, "frames": 4, "values": 1000, "difference": None,
-                                 "optimised": {"steps": 27, "share": 0.12}},
-                     "keypoints": [{"name": "<nose>", "seen": 9, "mean": 0.5, "p95": 1.2}],
-                     "gates": [{"name": "max_ap_drop", "limit": 0.1, "found": 0.05, "passes": True}]},
-        "outputs": [{"name": "cls8", "scale": 0.09, "zero_point": 112, "low": -21.6, "high": 1.35,
-                     "seen_low": -20.0, "seen_high": 1.35, "used": 0.93, "saturated": 0.0001, "largest_score": 0.8}],
-        "speed": {"cycles": 27060000, "milliseconds": [2800, 11300], "estimate": True, "sram_kib": 292, "flash_kib": 2244,
-                  "notes": ["rough"]},
-        "versions": {"numpy": "1.24.3"},
-    }  # fmt: skip
-
-
-@functools.cache
-def python() -> Path:
-    """Return a Python with the stage's packages."""
-    environment = engine_or_skip("venv").prepare(load_project(ROOT).stages["verify"])
-    return python_of(Path(environment.name))
-
-
-def render(folder: Path, report: Json, pictures: int = 2, seed: str = "1") -> str:
-    """Run the stage's own code on a report."""
-    docker = ROOT / "docker"
-    environment = {
-        "PYTHONPATH": f"{docker / 'verify'}:{docker}",
-        "MPLCONFIGDIR": str(folder),
-        "PYTHONHASHSEED": seed,
-        "HOME": str(folder),
-    }
-    given = json.dumps({"report": report, "pictures": [f"frame <{i}>\u202e.jpg" for i in range(pictures)]})
-    done = subprocess.run(
-        [python(), "-c", SCRIPT], input=given, capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where matplotlib keeps what it knows of fonts."""
-    return tmp_path_factory.mktemp("matplotlib")
-
-
-@pytest.fixture(scope="module")
-def text(folder: Path) -> str:
-    """The whole report's page."""
-    return render(folder, whole())
 
 
 def test_a_page_is_the_same_each_time(folder: Path, tmp_path: Path, text: str) -> None:
@@ -194,39 +89,6 @@ def test_what_others_wrote_is_escaped(text: str) -> None:
     assert "a &lt;b&gt;" in text
     assert "<code>make x</code>" in text
     assert "frame &lt;0&gt;" in text
-
-
-HOSTILE = "\x1b[2J\u202e<i>gnp\u200b\n\u2066\x9b\ud800`x`$y$"
-SEEN = r"\x1b[2J\u202e<i>gnp\u200b\n\u2066\x9b\ud800"
-
-
-def with_text_of_others(value: Any) -> Any:
-    """The same report with hostile words in every text that a stage takes from outside."""
-    report: Json = json.loads(json.dumps(value))
-    report["title"] += HOSTILE
-    report["versions"][HOSTILE] = HOSTILE
-    for lines in ("partial", "notes"):
-        report["verdict"][lines] = [HOSTILE]
-    report["verdict"] |= {"summary": HOSTILE, "violations": [{"text": HOSTILE, "hint": HOSTILE}]}
-    report["verdict"]["warnings"] = [{"text": HOSTILE, "hint": HOSTILE}]
-    report["model"] |= {"name": HOSTILE, "names": [HOSTILE] * 3}
-    report["model"]["operators"].append({"name": HOSTILE, "count": 1, "runs": HOSTILE})
-    report["firmware"] |= {"title": HOSTILE, "versions": HOSTILE, "name": HOSTILE}
-    report["device"] |= {"title": HOSTILE, "name": HOSTILE}
-    for key in ("rule", "found", "allowed", "text", "hint"):
-        report["contract"][0][key] = HOSTILE
-    report["arena"] |= {"source": HOSTILE, "problem": HOSTILE}
-    for row in (
-        *report["arena"]["buffers"],
-        *report["accuracy"]["keypoints"],
-        *report["accuracy"]["gates"],
-        *report["outputs"],
-    ):
-        row["name"] = HOSTILE
-    report["accuracy"]["source"] = HOSTILE
-    report["accuracy"]["rungs"][0] |= {"name": HOSTILE[:7], "title": HOSTILE}
-    report["speed"]["notes"] = [HOSTILE]
-    return report
 
 
 def test_what_nobody_would_see_is_made_visible_wherever_others_wrote_it(folder: Path) -> None:
@@ -346,65 +208,3 @@ def test_what_is_not_known_is_left_out(
     assert not_there not in text
     assert "None" not in text
     assert "<img" not in text
-
-
-# --- in a browser -------------------------------------------------------------------------------------------------------------
-
-# A window of Chromium is at least 500 pixels wide, a frame in it can be as narrow as a phone.
-AROUND = """<title></title><script>onmessage = message => { document.title = message.data; };</script>
-<iframe src="page.html" style="border: 0; width: %dpx; height: 1200px"></iframe>"""
-# Runs in the page and tells the frame's owner what it finds. The page's own policy lets no script run: it is taken out first.
-PROBE = """<script>addEventListener("load", () => {
-  const root = document.documentElement, style = getComputedStyle(document.body);
-  const wide = [...document.querySelectorAll("body *")].filter(element =>
-    element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"));
-  const small = [...document.querySelectorAll("svg text")].filter(text => text.getBoundingClientRect().width)
-    .map(text => text.getBoundingClientRect().height);
-  parent.postMessage(JSON.stringify({width: innerWidth, scroll: root.scrollWidth, ground: style.backgroundColor, ink: style.color,
-    wide: wide.map(element => element.outerHTML.slice(0, 80)), images: [...document.images].every(image => image.naturalWidth),
-    letters: Math.min(...small)}), "*");
-})</script>"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_a_page_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(
-    text: str, tmp_path: Path, width: int, scheme: str
-) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", PROBE, text), encoding="utf-8")
-    (tmp_path / "around.html").write_text(AROUND % width)
-    words = [f"--window-size={width + 100},1300", "--virtual-time-budget=5000"]
-    words += [f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"]
-    found = chromium_or_skip(tmp_path, *words, "--dump-dom", (tmp_path / "around.html").as_uri())
-    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", found)[1]))  # type: ignore[index]
-    assert seen["width"] == width
-    assert seen["scroll"] <= width, seen["wide"]
-    assert seen["wide"] == []
-    assert seen["images"]
-    assert seen["letters"] >= 11, "letters of charts, in pixels of the screen"
-    ground, ink = (sum(map(int, re.findall(r"\d+", seen[name])[:3])) / 3 for name in ("ground", "ink"))
-    assert abs(ground - ink) > 150
-    assert (ground > ink) == (scheme == "light")
-
-
-def test_a_browser_shows_hostile_text_letter_by_letter_in_its_place(folder: Path, tmp_path: Path) -> None:
-    probe = """<script>addEventListener("load", () => {
-      for (const details of document.querySelectorAll("details")) details.open = true;
-      document.title = encodeURIComponent(document.body.innerText);
-    })</script>"""
-    text = render(folder, with_text_of_others(whole()))
-    page = tmp_path / "page.html"
-    page.write_text(re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", probe, text), encoding="utf-8")
-    found = chromium_or_skip(tmp_path, "--virtual-time-budget=5000", "--dump-dom", page.as_uri())
-    seen = urllib.parse.unquote(re.search(r"<title>(.*?)</title>", found)[1])  # type: ignore[index]
-    assert seen.count(SEEN) > 30
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", seen)
-
-
-def test_a_page_shows_something(text: str, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    picture = tmp_path / "page.png"
-    chromium_or_skip(tmp_path, "--window-size=800,1600", f"--screenshot={picture}", (tmp_path / "page.html").as_uri())
-    with Image.open(picture) as seen:
-        assert len(seen.convert("RGB").getcolors(1 << 24) or []) > 100

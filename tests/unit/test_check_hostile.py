@@ -218,6 +218,14 @@ def test_a_number_that_no_float_holds_is_refused_without_a_traceback(folder: Pat
     assert "not a release of Edgewright's: OverflowError" in found(folder)
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_in_json_is_refused(folder: Path, word: str) -> None:
+    path = folder / "report.json"
+    path.write_text(path.read_text().replace("{", f'{{"more": {word},', 1))
+    restate(folder)
+    assert found(folder) == "report.json: not a JSON object"
+
+
 def test_a_manifest_of_more_steps_than_files_is_refused_at_once(folder: Path) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
