@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgewright.markdown import code
+from edgewright.markdown import code, table
 from edgewright.plan import MODEL, PAGE, TYPED
 
 AGPL = "AGPL-3.0-only"
@@ -70,16 +70,19 @@ def _notice(manifest: Mapping[str, Any]) -> str:
     lines = [
         "# Licences of this release",
         "",
-        "| part | licence |",
-        "| --- | --- |",
-        f"| `model.tflite` | {of_model(manifest) or UNKNOWN}: {reason(manifest)} |",
-        *(f"| pictures in `report.html` | that of the images: {name} |" for name in images),
-        f"| everything else | {AGPL}: written by Edgewright {manifest['edgewright']} |",
+        *table(
+            ("part", "licence"),
+            [
+                ("`model.tflite`", f"{of_model(manifest) or UNKNOWN}: {reason(manifest)}"),
+                *(("pictures in `report.html`", f"that of the images: {name}") for name in images),
+                ("everything else", f"{AGPL}: written by Edgewright {manifest['edgewright']}"),
+            ],
+        ),
         "",
     ]
     if parts:
-        rows = [f"| {part.role} | {code(part.name)} | {part.licence or UNKNOWN} |" for part in parts]
-        lines += ["What it was made from:", "", "| what | name | licence |", "| --- | --- | --- |", *rows, ""]
+        rows = [(part.role, code(part.name), part.licence or UNKNOWN) for part in parts]
+        lines += ["What it was made from:", "", *table(("what", "name", "licence"), rows), ""]
     lines += [
         f"The text of {AGPL} is in `LICENSES/`. The source is Edgewright's, with its patches, as `provenance/` names it.",
         "",

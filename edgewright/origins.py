@@ -5,22 +5,19 @@ A manifest may be somebody else's. Keys and digests of it are looked for on the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edgewright import engines, records, whereabouts
+from edgewright import engines, foreign, records, whereabouts
 from edgewright.build import Build
 from edgewright.config import Asset, Project
 from edgewright.engine import Engine
 from edgewright.errors import EngineMissing, WrongInput
 from edgewright.plan import MODEL, File, Output, Plan, Source, Step
-from edgewright.records import Record
+from edgewright.records import SHA256, Record
 from edgewright.supply import Supply
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def walk_of(
@@ -38,38 +35,36 @@ def walk_of(
         raise WrongInput("manifest.json: not as Edgewright writes it", "make deploy") from None
     done = {}
     for step in plan.steps:
-        key = keys[step.stage.name]
-        if SHA256.fullmatch(key) and (record := records.find(volume, step.stage.name, key)):
+        if record := records.find(volume, step.stage.name, keys[step.stage.name]):
             done[step.stage.name] = record
     return Build(plan, _engine(project.root, engine, manifest, done, supply), volume, supply, done=done)
 
 
 def _plan(project: Project, manifest: Mapping[str, Any], volume: Path, given: Mapping[str, Path | Asset]) -> Plan:
-    def source(role: str, origin: Mapping[str, str]) -> Source | None:
+    def source(role: str, origin: Mapping[str, str]) -> Source:
         if "step" in origin:
             return Output(str(origin["step"]), str(origin["role"]))
-        if "asset" in origin:
-            return project.assets.get(origin["asset"])
-        total, typed = str(origin["sha256"]), given.get(role)
-        if isinstance(typed, Path):
-            return File(typed, total)
-        found = whereabouts.find(volume, total) if SHA256.fullmatch(total) else None
-        return File(found or Path(Path(origin["file"]).name), total)
+        total, name = str(origin["sha256"]), str(origin.get("asset") or origin["file"])
+        if not SHA256.fullmatch(total) or not foreign.is_plain(name):
+            raise ValueError(name)
+        asset, typed = project.assets.get(name), given.get(role)
+        if "asset" in origin and asset and asset.sha256 == total:
+            return asset
+        return File(typed if isinstance(typed, Path) else whereabouts.find(volume, total) or Path(name), total)
 
     steps = []
     for made in manifest["steps"]:
         # A stage that is no longer here has left nothing that anybody could use.
         if stage := project.stages.get(made["stage"]):
-            inputs = {role: found for role, origin in made["inputs"].items() if (found := source(role, origin))}
+            inputs = {role: source(role, origin) for role, origin in made["inputs"].items()}
             steps.append(Step(stage, dict(made["parameters"]), inputs))
-    model = source(MODEL, manifest["model"]["from"])
     return Plan(
         project.pick("device", manifest["device"]),
         project.pick("firmware", manifest["firmware"]["name"]),
         project.pick("recipe", manifest["recipe"]),
         str(manifest["name"]),
         tuple(steps),
-        model or Output("", MODEL),
+        source(MODEL, manifest["model"]["from"]),
     )
 
 

@@ -109,8 +109,7 @@ def completed(report: Mapping[str, Any]) -> Json:
 
 def named(picture: Picture) -> Picture:
     """A picture whose words people may see."""
-    left, right = map(visible, picture.titles)
-    return replace(picture, name=visible(picture.name), caption=visible(picture.caption), titles=(left, right))
+    return replace(picture, name=visible(picture.name), caption=visible(picture.caption))
 
 
 # --- numbers and words --------------------------------------------------------------------------------------------------------

@@ -197,12 +197,12 @@ def test_a_folder_that_is_not_there_and_a_wrong_key_are_the_users_mistakes(place
         check.check(folder, place / "release.key")
 
 
-def test_a_bill_that_takes_hours_to_validate_is_refused_at_once(folder: Path) -> None:
+def test_a_bill_that_would_take_long_to_validate_is_refused_before_it_is(folder: Path) -> None:
     path = folder / "bom.cdx.json"
     bill = json.loads(path.read_text())
     for edit, told in (
-        ({"components": [{"type": "library", "name": str(i)} for i in range(20_000)]}, "a list of 20,000"),
-        ({"externalReferences": [{"type": "other", "url": "a/" * 400_000}]}, "800,000 letters of addresses"),
+        ({"components": [{"type": "library", "name": str(i)} for i in range(2_000)]}, "a list of 2,000"),
+        ({"externalReferences": [{"type": "other", "url": "a/" * 11_000}]}, "22,000 letters of addresses"),
     ):
         path.write_text(json.dumps({**bill, **edit}))
         restate(folder)

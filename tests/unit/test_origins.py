@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from toy_project import JUDGE, Here, write_stage
 from edgewright import bundle, engines, whereabouts
 from edgewright.boards import rehearsal
 from edgewright.build import complete
-from edgewright.config import Project, load_project
+from edgewright.config import Asset, Project, load_project
 from edgewright.errors import EdgewrightError, WrongInput
 from edgewright.options import HELP
 from edgewright.request import walk_of, walk_that_made
@@ -199,6 +200,36 @@ def test_names_that_lead_out_of_the_data_set_are_no_frames(project: Project, pic
     names = ["a.png", "../any.tflite", str(model), "absent.png"]
     proof = {"frames": [{"name": name, "results": []} for name in names]}
     assert [name for name, _ in rehearsal.pictures_of(walk, proof)] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sha256": ""}, {"sha256": "../secret"}, {"file": ".."}, {"file": "/etc"}, {"file": "../secret"}, {"file": ""}],
+)
+def test_an_origin_without_a_digest_or_with_a_name_that_leads_elsewhere_is_refused(
+    project: Project, pictures: Path, model: Path, change: dict[str, str]
+) -> None:
+    manifest = deploy(project, model=model, data=pictures)
+    for step in manifest["steps"]:
+        step["inputs"].get("dataset", {}).update(change)
+    with pytest.raises(WrongInput, match=r"manifest\.json: not as Edgewright writes it"):
+        walk_that_made(project, manifest, typed())
+
+
+def test_an_asset_of_which_the_project_has_another_by_now_is_not_taken_for_it(
+    project: Project, pictures: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = deploy(project, model=model, data=pictures)
+    pinned = Asset(name="drawn", url="x", sha256="1" * 64, licence="CC0-1.0")
+    project = replace(project, assets={"drawn": pinned})
+    (judge,) = [step for step in manifest["steps"] if step["stage"] == "judge"]
+    for total, told in ((pinned.sha256, ""), ("0" * 64, "drawn is not there any more")):
+        judge["inputs"]["dataset"] = {"asset": "drawn", "sha256": total}
+        walk = walk_that_made(project, manifest, typed())
+        source = walk.plan.steps[-1].inputs["dataset"]
+        assert (source == pinned) is not bool(told)
+    assert rehearsal.pictures_of(walk) == []
+    assert told in capsys.readouterr().out
 
 
 _odd = st.none() | st.integers() | st.text(max_size=8) | st.lists(st.text(max_size=3), max_size=2) | st.just({})
