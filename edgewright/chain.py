@@ -25,7 +25,7 @@ MODEL_BYTES = 1 << 26  # four times the largest flash of any board that is known
 
 @dataclass(frozen=True)
 class Release:
-    """A release as found: its files, and what the programs among its readers take."""
+    """A release as found: its files, and those two of them that tell of all others, as JSON."""
 
     contents: Contents
     manifest: Json

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_project import Here, make_toy
+from toy_project import Here, make_toy, plan_of
 
 from edgewright.config import Project, load_project
+from edgewright.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,12 @@ def toy(tmp_path: Path) -> Path:
 def project(toy: Path) -> Project:
     """Return the toy project, parsed."""
     return load_project(toy)
+
+
+@pytest.fixture
+def plan(project: Project) -> Plan:
+    """Return the toy project's plan."""
+    return plan_of(project)
 
 
 @pytest.fixture

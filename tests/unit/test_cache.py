@@ -11,24 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from toy_project import Here, build
+from toy_project import Here, build, plan_of
 
 from edgewright import build as building
 from edgewright import cache, execute, files, outputs, records
 from edgewright.build import Build, status
 from edgewright.cache import Store
-from edgewright.config import Project, load_project
+from edgewright.config import load_project
 from edgewright.errors import HashDiffers, StageFailed, full_disk_as_error
-from edgewright.plan import Options, Plan, make_plan
-
-
-def plan_of(project: Project) -> Plan:
-    return make_plan(project, project.devices["board"], project.recipes["figures"], Options())
-
-
-@pytest.fixture
-def plan(project: Project) -> Plan:
-    return plan_of(project)
+from edgewright.plan import Plan
 
 
 def one_of(store: Path, kind: str) -> Path:

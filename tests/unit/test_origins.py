@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from released import Walled
 from toy_project import JUDGE, Here, write_stage
 
 from edgewright import bundle, engines, whereabouts
@@ -83,8 +84,8 @@ def typed(**options: object) -> dict[str, str]:
 
 
 def deploy(project: Project, **options: object) -> dict[str, Any]:
-    """Deploy in the engine `here`, and return the manifest as it stands in the bundle."""
-    walk = complete(walk_of(project.root, typed(engine="here", **options)))
+    """Deploy in the engine `here`, or another, and return the manifest as it stands in the bundle."""
+    walk = complete(walk_of(project.root, typed(**{"engine": "here", **options})))
     folder, _ = bundle.write(walk, project.root / "dist")
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return manifest
@@ -125,6 +126,18 @@ def test_somebody_elses_manifest_does_not_choose_the_engine(project: Project, mo
     assert walk_that_made(project, manifest, typed()).engine.name == "here"
     shutil.rmtree(project.root / "build")
     assert walk_that_made(project, manifest, typed()).engine.name == "other"
+
+
+def test_what_ran_isolated_does_not_run_without_that_because_a_manifest_says_so(
+    project: Project, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walled = Walled(project.root)
+    monkeypatch.setattr(engines, "ENGINES", {"walled": lambda root, supply: walled, **engines.ENGINES})
+    manifest = deploy(project, engine="walled", model=model)
+    assert walk_that_made(project, manifest, typed()).engine is walled
+    manifest["engine"]["name"] = "here"
+    assert walk_that_made(project, manifest, typed()).engine is walled
+    assert walk_that_made(project, manifest, typed(engine="here")).engine.name == "here"
 
 
 def test_another_recipe_than_the_bundles_is_refused(project: Project, model: Path) -> None:

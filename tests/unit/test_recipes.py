@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def test_the_recipe_follows_from_the_task_that_is_read_from_the_weights(toy: Pat
     assert set(walk.done) == {"teller", "second"}
     weights.write_text("pose")
     assert walk_of(toy, typed(weights=weights)).plan.recipe.name == "p"
+
+
+def test_what_is_read_ahead_of_a_release_is_not_taken_on_the_volumes_word_either(
+    toy: Path, engine: Here, weights: Path, store: Path
+) -> None:
+    complete(walk_of(toy, typed(weights=weights)))
+    shutil.rmtree(store)
+    assert walk_of(toy, typed(weights=weights)).plan.recipe.name == "d"
+    assert engine.runs == ["teller", "second"]
+    shutil.rmtree(store)
+    complete(walk_of(toy, typed(weights=weights), released=True))
+    assert engine.runs == ["teller", "second"] * 2
 
 
 def test_until_weights_are_read_a_plan_says_what_it_waits_for_and_runs_nothing(

@@ -13,13 +13,7 @@ from stored import set_in
 from toy_project import Here, build
 
 from edgewright.build import Build, complete
-from edgewright.config import Project
-from edgewright.plan import Options, Plan, make_plan
-
-
-@pytest.fixture
-def plan(project: Project) -> Plan:
-    return make_plan(project, project.devices["board"], project.recipes["figures"], Options())
+from edgewright.plan import Plan
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_project import Here, make_toy
+from toy_project import Here, make_toy, plan_of
 
 from edgewright.build import Build
 from edgewright.config import Project, load_project
 from edgewright.engine import Environment, Job
 from edgewright.errors import HashDiffers
-from edgewright.plan import Options, Plan, make_plan
 from edgewright.reproduce import reproduce
 
 COMPARE = """
@@ -61,10 +60,6 @@ def toy(tmp_path: Path) -> Path:
     (folder / "stage.toml").write_text(COMPARE)
     (folder / "main.py").write_text(COMPARE_MAIN)
     return root
-
-
-def plan_of(project: Project) -> Plan:
-    return make_plan(project, project.devices["board"], project.recipes["figures"], Options())
 
 
 def test_equal_builds_leave_their_digests_and_nothing_else(project: Project, here: Here, tmp_path: Path) -> None:

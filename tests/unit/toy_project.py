@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from edgewright.build import Build, complete
-from edgewright.config import Stage
+from edgewright.config import Project, Stage
 from edgewright.engine import Engine, Environment, Job, fingerprint
-from edgewright.plan import Plan
+from edgewright.plan import Options, Plan, make_plan
 
 MAIN = """
 import json, sys
@@ -169,6 +169,11 @@ def make_toy(root: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return root
+
+
+def plan_of(project: Project) -> Plan:
+    """Return the plan for the toy project's board, with no option given."""
+    return make_plan(project, project.devices["board"], project.recipes["figures"], Options())
 
 
 def build(plan: Plan, engine: Engine, volume: Path, *, force: bool = False, repeat: bool = False) -> Build:
