@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgewright.markdown import code, table
+from edgewright.markdown import code, sentence, table
 from edgewright.plan import MODEL, PAGE, TYPED
 
 AGPL = "AGPL-3.0-only"
@@ -66,7 +66,9 @@ def files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
 def _notice(manifest: Mapping[str, Any]) -> str:
     parts = typed(manifest)
     shown = any(PAGE in step["outputs"] and DATASET in step["inputs"] for step in manifest["steps"])
-    images = [f"{code(part.name)}, {part.licence or UNKNOWN}" for part in parts if part.role == DATASET and shown]
+    images = [
+        f"{code(part.name)}, {sentence(part.licence or UNKNOWN)}" for part in parts if part.role == DATASET and shown
+    ]
     lines = [
         "# Licences of this release",
         "",
@@ -81,7 +83,7 @@ def _notice(manifest: Mapping[str, Any]) -> str:
         "",
     ]
     if parts:
-        rows = [(part.role, code(part.name), part.licence or UNKNOWN) for part in parts]
+        rows = [(part.role, code(part.name), sentence(part.licence or UNKNOWN)) for part in parts]
         lines += ["What it was made from:", "", *table(("what", "name", "licence"), rows), ""]
     lines += [
         f"The text of {AGPL} is in `LICENSES/`. The source is Edgewright's, with its patches, as `provenance/` names it.",

@@ -177,7 +177,7 @@ def others(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         step["parameters"]["more"] = text
         for role in ("dataset", "weights"):
             if "file" in step["inputs"].get(role, {}):
-                step["inputs"][role] = {**step["inputs"][role], "file": text}
+                step["inputs"][role] = {**step["inputs"][role], "file": text, "licence": text}
     report["device"]["title"] = text
     report["firmware"] |= {"title": text, "versions": text, "name": text}
     report["verdict"] |= {

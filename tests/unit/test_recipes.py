@@ -74,11 +74,15 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_the_recipe_follows_from_the_task_that_is_read_from_the_weights(toy: Path, engine: Here, weights: Path) -> None:
-    walk = complete(walk_of(toy, typed(weights=weights)))
+    walk = walk_of(toy, typed(weights=weights))
+    assert not walk.done
+    complete(walk)
     assert (walk.plan.recipe.name, walk.plan.steps[-1].parameters["text"]) == ("d", "d")
     # What had to be read first is part of the plan, and is not read again.
     assert engine.runs == ["teller", "second"]
     assert set(walk.done) == {"teller", "second"}
+    complete(walk_of(toy, typed(weights=weights, force=1)))
+    assert engine.runs == ["teller", "second"] * 2
     weights.write_text("pose")
     assert walk_of(toy, typed(weights=weights)).plan.recipe.name == "p"
 
