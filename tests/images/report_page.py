@@ -23,7 +23,7 @@ import numpy as np
 import overlay, page
 given = json.load(sys.stdin)
 image = np.random.default_rng(1).integers(0, 255, (96, 96, 3), np.uint8)
-pictures = [page.Picture(name, "1 lost", overlay.draw(image, []), overlay.draw(image, [])) for name in given["pictures"]]
+pictures = [page.Picture(name, f"1 lost in {name}", overlay.draw(image, []), overlay.draw(image, [])) for name in given["pictures"]]
 sys.stdout.write(page.render(given["report"], pictures))
 """
 Json = dict[str, Any]
