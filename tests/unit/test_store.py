@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from stored import FACTS, FILES, STAGE, kept, set_in, write_step
+from toy_project import Here
 
 from edgewright import digest
+from edgewright.build import Build
 from edgewright.cache import Store
+from edgewright.plan import Plan
 
 
 def test_a_step_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -132,3 +135,24 @@ def test_what_is_not_isolated_is_never_kept_with_what_is(monkeypatch: pytest.Mon
     monkeypatch.setenv("EDGEWRIGHT_STORE", str(tmp_path))
     assert Store.of_user(True).folder == tmp_path
     assert Store.of_user(False).folder == tmp_path / "venv"
+
+
+@pytest.mark.parametrize("name", ["plots/../../out", "plots//x", "plots/./x"])
+def test_an_entry_that_was_forged_to_agree_with_itself_still_leads_nowhere(tmp_path: Path, name: str) -> None:
+    store, record = kept(tmp_path)
+    path = store.folder / "actions" / f"{record.key}.json"
+    raw = json.loads(path.read_text())
+    raw["files"] = {"model.bin": SUM, name: SUM}
+    raw["record"]["outputs"]["plots"]["sha256"] = digest.of_value([[name.removeprefix("plots/"), SUM]])
+    path.chmod(0o644)
+    path.write_text(json.dumps(raw))
+    assert store.find(record.key, STAGE) is None
+
+
+def test_a_build_takes_the_store_of_its_engines_kind(
+    plan: Plan, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEWRIGHT_STORE", str(tmp_path / "s"))
+    assert Build(plan, here, tmp_path).store.folder == tmp_path / "s" / "venv"
+    monkeypatch.setattr(Here, "hermetic", True)
+    assert Build(plan, here, tmp_path).store.folder == tmp_path / "s"
