@@ -48,9 +48,8 @@ class Span:
     count: int = 0
 
 
-Table = dict[
-    str, Any
-]  # a table's fields by name: number, str, tuple of numbers, Span, Table, list of Table, or nothing
+# A table's fields by name: number, str, tuple of numbers, Span, Table, list of Table, or nothing.
+Table = dict[str, Any]
 Field = tuple[str, str]  # name and kind
 
 
@@ -138,7 +137,7 @@ class _Reader:
         if length < 4 or length % 2 or vtable + length > len(self.content) or at + size > len(self.content):
             raise Damaged(f"a table at byte {at:,} of sizes that cannot be")
         offsets = struct.unpack_from(f"<{length // 2 - 2}H", self.content, vtable + 4)
-        if any(0 < offset < 4 or offset >= size for offset in offsets if offset):
+        if any(offset and not 4 <= offset < size for offset in offsets):
             raise Damaged(f"a table at byte {at:,} with a field outside of it")
         return [at + offset if offset else 0 for offset in offsets]
 

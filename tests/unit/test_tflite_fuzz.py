@@ -16,7 +16,7 @@ import pytest
 import tflite
 from bounds import bounded
 from compare_stage import compare
-from contract_stage import FACTS
+from contract_stage import FACTS, MODULES
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import edited, edits
@@ -28,18 +28,7 @@ from edgewright.text import visible
 __all__ = ["compare"]  # a fixture
 
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
-READERS = (
-    "stage",
-    "tflite_schema",
-    "tflite_model",
-    "network",
-    "heads",
-    "checks",
-    "command_stream",
-    "acceptance",
-    "contract",
-)
-NAMES = (*READERS, "isolation", "planner", "esp_nn", "arena", "speed")
+NAMES = (*MODULES, "isolation", "planner", "esp_nn", "arena", "speed")
 DEVICE = {"ms_per_mmac": [1, 2], "notes": []}
 Changed = dict[str, st.SearchStrategy[bytes]]
 SECONDS = 10  # the largest file that the budgets allow takes a few
