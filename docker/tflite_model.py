@@ -112,11 +112,8 @@ class _Reader:
             raise Damaged(f"a number at byte {at:,}, behind its end") from None
 
     def _follow(self, at: int) -> int:
-        """Return where the offset at `at` leads; offsets of tables, vectors and texts only lead forwards."""
-        target = at + int(self._number("I", at))
-        if target + 4 > len(self.content):
-            raise Damaged(f"an offset at byte {at:,} leads behind its end")
-        return target
+        """Return where the offset at `at` leads, which may be behind the end; those of tables, vectors and texts lead forwards."""
+        return at + int(self._number("I", at))
 
     def _table(self, fields: Sequence[Field], at: int) -> Table:
         self.tables += 1
