@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from archive_maker import FILES, cache, info, make
 
-from edgewright import archive
+from edgewright import archive, environments
 
 __all__ = ["cache"]  # a fixture
 
@@ -81,15 +81,20 @@ def test_a_link_in_place_of_the_copy_is_not_followed(tmp_path: Path, cache: Path
     assert (tmp_path / "elsewhere" / "set" / "data.yaml").exists()
 
 
-def test_what_a_killed_run_left_is_not_taken_for_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_run_left_is_not_taken_for_a_set_and_goes(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make(tmp_path / "set.zip", FILES)
     monkeypatch.setattr(archive.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    monkeypatch.setattr(archive.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(archive, "_remove", lambda _: None)
     with pytest.raises(KeyboardInterrupt):
         archive.unpack(path)
     monkeypatch.undo()
-    monkeypatch.setattr(archive, "CACHE", tmp_path / "cache")
+    for module in (archive, environments):
+        monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    (left,) = cache.iterdir()
     assert (archive.unpack(path) / "data.yaml").read_bytes() == FILES["set/data.yaml"]
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])

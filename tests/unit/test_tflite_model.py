@@ -31,7 +31,7 @@ KINDS = {
     "Float32": "f",
 }
 OUT = Made("out", (1, 8))
-CONSTANT = Made("filter", (4, 4), data=bytes(16))
+CONSTANT = Made("filter", (4, 4), data=b"sixteen constant")
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,21 @@ def made(*tensors: Made, node: Node | None = None, inputs: tuple[int, ...] = (0,
     return tflite_file(tensors, [node or Node("LOGISTIC", (0,), (last,))], inputs, (last,), **options)
 
 
+def straying(file: bytes) -> bytes:
+    """The file, whose first field lies where its root table ends."""
+    content = bytearray(file)
+    (root,) = struct.unpack_from("<I", content)
+    vtable = root - struct.unpack_from("<i", content, root)[0]
+    content[vtable + 4 : vtable + 6] = content[vtable + 2 : vtable + 4]
+    return bytes(content)
+
+
+def beginningless(file: bytes) -> bytes:
+    """The file, whose root table says that its fields are told of 8 bytes before the file, which Python takes for its end."""
+    (root,) = struct.unpack_from("<I", file)
+    return file[:root] + struct.pack("<i", root + 8) + file[root + 4 :]
+
+
 REFUSED = {
     "a command stream without one": (made(IMAGE, OUT, node=Node(NPU, (), (1,))), "(ETHOS_U) lacks inputs"),
     "a stream that is left out": (made(IMAGE, OUT, node=Node(NPU, (-1,), (1,))), "(ETHOS_U) lacks inputs"),
@@ -108,6 +123,14 @@ REFUSED = {
     ),
     "a name without an end": (made(IMAGE, OUT).replace(b"image\0", b"image!"), "without an end"),
     "an offset behind the end": (b"\xff\xff\xff\x7f" + made(IMAGE, OUT)[4:], "behind its end"),
+    "a constant behind the end": (
+        made(IMAGE, CONSTANT, OUT).replace(
+            struct.pack("<I", 16) + CONSTANT.data, struct.pack("<I", 1 << 20) + CONSTANT.data
+        ),
+        "1,048,576 × 1 bytes at byte",
+    ),
+    "a table whose fields lie before the file": (beginningless(made(IMAGE, OUT)), "without a beginning"),
+    "a field outside of its table": (straying(made(IMAGE, OUT)), "with a field outside of it"),
     "a plan cut short": (made(IMAGE, OUT, plan=struct.pack("<3i", 1, 0, 5)), "plan of the arena is cut short"),
 }
 
