@@ -142,6 +142,13 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, cache: P
     refuse(tmp_path / "set.tgz", "a header of 8388608 bytes", cache)
 
 
+def test_what_never_ends_after_the_end_is_damaged(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "set.tar", FILES)
+    path.write_bytes(path.read_bytes() + bytes(30_000))
+    monkeypatch.setattr(archive_members, "SMALL_BYTES", 20_000)
+    refuse(path, "more after its end", cache)
+
+
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(b"\xaa" * 100) + 50] ^= 1

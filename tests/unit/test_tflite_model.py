@@ -92,6 +92,7 @@ def beginningless(file: bytes) -> bytes:
 REFUSED = {
     "a command stream without one": (made(IMAGE, OUT, node=Node(NPU, (), (1,))), "(ETHOS_U) lacks inputs"),
     "a stream that is left out": (made(IMAGE, OUT, node=Node(NPU, (-1,), (1,))), "(ETHOS_U) lacks inputs"),
+    "no operators": (tflite_file((IMAGE, OUT), [], (0,), (1,)), "no operators in it"),
     "an operator without outputs": (
         made(IMAGE, OUT, node=Node("LOGISTIC", (0,), ())),
         "(LOGISTIC) lacks inputs or outputs",
