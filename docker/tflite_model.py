@@ -48,9 +48,8 @@ class Span:
     count: int = 0
 
 
-Table = dict[
-    str, Any
-]  # a table's fields by name: number, str, tuple of numbers, Span, Table, list of Table, or nothing
+# A table's fields by name: number, str, tuple of numbers, Span, Table, list of Table, or nothing.
+Table = dict[str, Any]
 Field = tuple[str, str]  # name and kind
 
 
@@ -113,11 +112,8 @@ class _Reader:
             raise Damaged(f"a number at byte {at:,}, behind its end") from None
 
     def _follow(self, at: int) -> int:
-        """Return where the offset at `at` leads; offsets of tables, vectors and texts only lead forwards."""
-        target = at + int(self._number("I", at))
-        if target + 4 > len(self.content):
-            raise Damaged(f"an offset at byte {at:,} leads behind its end")
-        return target
+        """Return where the offset at `at` leads, which may be behind the end; those of tables, vectors and texts lead forwards."""
+        return at + int(self._number("I", at))
 
     def _table(self, fields: Sequence[Field], at: int) -> Table:
         self.tables += 1
@@ -138,7 +134,7 @@ class _Reader:
         if length < 4 or length % 2 or vtable + length > len(self.content) or at + size > len(self.content):
             raise Damaged(f"a table at byte {at:,} of sizes that cannot be")
         offsets = struct.unpack_from(f"<{length // 2 - 2}H", self.content, vtable + 4)
-        if any(0 < offset < 4 or offset >= size for offset in offsets if offset):
+        if any(offset and not 4 <= offset < size for offset in offsets):
             raise Damaged(f"a table at byte {at:,} with a field outside of it")
         return [at + offset if offset else 0 for offset in offsets]
 

@@ -174,4 +174,5 @@ def _parts(path: Path, name: str) -> tuple[str, ...]:
 
 
 def refusal(path: Path, fact: str, hint: str = HINT) -> WrongInput:
+    """Return the error that names the archive and what is wrong with it."""
     return WrongInput(f"{shown(path)}: {fact}", hint)

@@ -112,7 +112,7 @@ class Container:
         if found := self.find(stage):
             return found
         with exclusively(f"{self.name}-base"):
-            foundation = self._foundation() or base.obtain(self.program, self.base, self.supply)
+            foundation = self.foundation = self._foundation() or base.obtain(self.program, self.base, self.supply)
         environment = self._named(stage, foundation)
         with exclusively(f"{self.name}-{stage.name}-{environment.fingerprint[:12]}"):
             if self.find(stage) is None and not archives.load(self.program, environment.name, self.supply):

@@ -28,9 +28,7 @@ NO_FIELD = re.compile(r"_|Init$|GetRootAs|.*(Length|AsNumpy|IsNone|BufferHasIden
 
 def compare_tflite(first: Path, second: Path) -> Found:
     """Compare two TFLite models: operators, constants, then quantisation, shapes, options, inputs and outputs."""
-    networks = [
-        read_network(path.read_bytes(), f"the {which}") for path, which in ((first, "first"), (second, "second"))
-    ]
+    networks = [read_network(path, f"the {which}") for path, which in ((first, "first"), (second, "second"))]
     lines = compare_sequences(*([name.partition(" ")[2] for name in network["operators"]] for network in networks))
     if lines:
         for network in networks:
@@ -42,9 +40,9 @@ def compare_tflite(first: Path, second: Path) -> Found:
     return Found(lines, constants.tensors + quantisation.tensors)
 
 
-def read_network(content: bytes, name: str) -> dict[str, Any]:
+def read_network(path: Path, name: str) -> dict[str, Any]:
     """A model's parts by name; buffers and the numbers of things are the file's layout, and left out."""
-    tflite_model.read(content, name)
+    content, _ = tflite_model.read_file(path, name)
     model = tflite.Model.GetRootAs(content, 0)
     network = fields(model, "Subgraphs", "Buffers", "OperatorCodes", "Metadata", "MetadataBuffer")
     network |= {"tensors": {}, "operators": {}, "constants": {}}

@@ -26,7 +26,8 @@ def run_isolated(function: Callable[..., Any], *words: Any, patience_s: float = 
         if not ours.poll(patience_s):
             raise Crashed(f"was not done after {patience_s:g} s")
         raised, answer = ours.recv()
-    except EOFError:
+    # OSError: in the middle of its answer.
+    except (EOFError, OSError):
         process.join()
         raise Crashed(ending(process.exitcode or 0)) from None
     finally:

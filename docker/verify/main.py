@@ -195,7 +195,7 @@ def explain(found: Findings, network: Network, index: int) -> None:
     try:
         places = run_isolated(origins, found.forms.int8, found.forms.int8, network, found.forms.fit(image))
     except (Crashed, *kernels.FAULTS) as problem:
-        found.notes.append(f"where the kernels part was not found: looking for it {problem}")
+        found.notes.append(f"where the kernels part was not found: the search failed ({kernels.one_line(problem)})")
         return
     first = next((place for place in places if not place.explained), None) or (places[0] if places else None)
     if first and not (known and first.explained):

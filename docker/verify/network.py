@@ -18,9 +18,8 @@ OPERATOR_NAMES = {value: name for name, value in vars(BuiltinOperator).items() i
 TYPE_BYTES = {"float32": 4, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8, "bool": 1, "float16": 2}
 NPU = "ETHOS_U"  # what the firmware's resolver calls the custom operator that holds a command stream
 NPU_CODE = "ethos-u"
-PLAN = (
-    "OfflineMemoryAllocation"  # metadata: version, subgraph, count, then an offset a tensor (TFLM memory_management.md)
-)
+# Metadata: version, subgraph, count, then an offset a tensor (TFLM memory_management.md).
+PLAN = "OfflineMemoryAllocation"
 CONVOLUTIONS = {"CONV_2D": CONV_2D_OPTIONS, "DEPTHWISE_CONV_2D": DEPTHWISE_CONV_2D_OPTIONS}
 # How many inputs an operator has at least, of those whose inputs are looked at: an image and a filter, a command stream.
 INPUTS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, NPU: 1}

@@ -17,24 +17,25 @@ XIAO, XIAO_HEAD, XIAO_2 = "esp32s3-sscma-1.x", "esp32s3-sscma-1.0-head", "esp32s
 GROVE, GROVE_2 = "grove-vision-ai-v2-sscma-1.x", "grove-vision-ai-v2-sscma-2.x"
 HIMAX_POSE, HIMAX_OD = "grove-vision-ai-v2-himax-pose", "grove-vision-ai-v2-himax-od"
 COMPILED = ("ETHOS_U", "TRANSPOSE")
+# What reads a .tflite file and checks it against a firmware.
+MODULES = (
+    "stage",
+    "tflite_schema",
+    "tflite_model",
+    "network",
+    "heads",
+    "checks",
+    "command_stream",
+    "acceptance",
+    "contract",
+)
 Checker = Callable[..., list[Any]]
 
 
 @pytest.fixture(scope="module")
 def verify() -> Iterator[SimpleNamespace]:
     """The modules under test."""
-    names = (
-        "stage",
-        "tflite_schema",
-        "tflite_model",
-        "network",
-        "heads",
-        "checks",
-        "command_stream",
-        "acceptance",
-        "contract",
-    )
-    with imported(names, "verify") as found:
+    with imported(MODULES, "verify") as found:
         yield found
 
 

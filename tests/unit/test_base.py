@@ -5,18 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_docker import docker, make_state, words
+from toy_docker import docker, give_base, make_state, words
 
 from edgewright import base, environments
 from edgewright.config import load_project
-
-BASE = """
-public = "python:3.11@sha256:0123456789abcdef"
-[local]
-suite = "bookworm"
-packages = ["python3"]
-leave_out = []
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def toy(toy: Path) -> Path:
     """Return the toy project with a base image."""
-    (toy / "docker" / "base.toml").write_text(BASE)
-    return toy
+    return give_base(toy)
 
 
 def key(toy: Path, state: Path, name: str) -> str:

@@ -35,7 +35,9 @@ def test_byte_code_carries_no_time_and_is_the_same_again(environment: Path) -> N
     for time_s in (1, 2_000_000_000):
         for path in environment.rglob("*.py"):
             os.utime(path, (time_s, time_s))
-        assert compile_all(environment).returncode == 0
+        done = compile_all(environment)
+        # A warning that is shown loads modules into one worker, and byte code depends on which names its process knows.
+        assert (done.returncode, done.stderr) == (0, "")
         found.append({path.name: path.read_bytes() for path in environment.rglob("*.pyc")})
     assert len(found[0]) == 2
     assert found[0] == found[1]

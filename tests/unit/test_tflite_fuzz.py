@@ -16,7 +16,7 @@ import pytest
 import tflite
 from bounds import bounded
 from compare_stage import compare
-from contract_stage import FACTS
+from contract_stage import FACTS, MODULES
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import edited, edits
@@ -28,18 +28,7 @@ from edgewright.text import visible
 __all__ = ["compare"]  # a fixture
 
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
-READERS = (
-    "stage",
-    "tflite_schema",
-    "tflite_model",
-    "network",
-    "heads",
-    "checks",
-    "command_stream",
-    "acceptance",
-    "contract",
-)
-NAMES = (*READERS, "isolation", "planner", "esp_nn", "arena", "speed")
+NAMES = (*MODULES, "isolation", "planner", "esp_nn", "arena", "speed")
 DEVICE = {"ms_per_mmac": [1, 2], "notes": []}
 Changed = dict[str, st.SearchStrategy[bytes]]
 SECONDS = 10  # the largest file that the budgets allow takes a few
@@ -108,9 +97,43 @@ SEEDS = {
 }
 
 
+# What is written over a number, of which it takes as many bytes as that has; the last four are not finite, or hardly, as a float.
+VALUES = [0, 1, 2, 3, 4, 7, 32, 127, 128, 256, -1, -2, -128, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63)]
+VALUES += [0x7FC00000, 0x7F800000, 0xFF800000, 0x7F7FFFFF]
+
+
+def numbers(model: Any, file: bytes) -> list[tuple[int, int]]:
+    """Where the numbers of a file's tables stand, and how many bytes each has; of a vector the first few."""
+    found = []
+
+    class Places(model._Reader):  # type: ignore[misc]
+        def _value(self, kind: str, place: int, chosen: int) -> Any:
+            value = super()._value(kind, place, chosen)
+            inner = kind.strip("[]")
+            if place and inner in set("bBHhiIqQf?"):
+                size = struct.calcsize(f"<{inner}")
+                start, count = (place, 1) if inner == kind else self._extent(place, 0)
+                found.extend((start + size * index, size) for index in range(min(count, 3)))
+            return value
+
+    Places(file).model()
+    return found
+
+
+def renumbered(file: bytes, changes: list[tuple[tuple[int, int], int]]) -> bytes:
+    """The file with other numbers in it, and all its offsets as they were."""
+    content = bytearray(file)
+    for (start, size), value in changes:
+        content[start : start + size] = (value % 2**64).to_bytes(8, "little")[:size]
+    return bytes(content)
+
+
 @pytest.fixture(scope="module")
 def changed(verify: SimpleNamespace) -> Changed:
-    """Changes to each seed, but to no constant's bytes except the last: the others decide nothing."""
+    """Changes to each seed: to any bytes but those of constants, of which the last decide something; and to numbers alone.
+
+    Most of the first kind end at an offset that leads astray; what is behind the offsets meets the second.
+    """
 
     def places(file: bytes) -> list[int]:
         inside = bytearray(len(file))
@@ -119,7 +142,12 @@ def changed(verify: SimpleNamespace) -> Changed:
             inside[start : start + count] = b"\1" * count
         return [place for place, constant in enumerate(inside) if not constant]
 
-    return {name: st.builds(edited, st.just(file), edits(4), st.just(places(file))) for name, file in SEEDS.items()}
+    def changes(file: bytes) -> st.SearchStrategy[bytes]:
+        values = st.tuples(st.sampled_from(numbers(verify.tflite_model, file)), st.sampled_from(VALUES))
+        other_numbers = st.builds(renumbered, st.just(file), st.lists(values, min_size=1, max_size=4))
+        return st.builds(edited, st.just(file), edits(4), st.just(places(file))) | other_numbers
+
+    return {name: changes(file) for name, file in SEEDS.items()}
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import inspect
 import os
 import re
 import signal
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +31,7 @@ KINDS = {
     "Float32": "f",
 }
 OUT = Made("out", (1, 8))
-CONSTANT = Made("filter", (4, 4), data=bytes(16))
+CONSTANT = Made("filter", (4, 4), data=b"sixteen constant")
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,25 @@ def made(*tensors: Made, node: Node | None = None, inputs: tuple[int, ...] = (0,
     return tflite_file(tensors, [node or Node("LOGISTIC", (0,), (last,))], inputs, (last,), **options)
 
 
+def straying(file: bytes) -> bytes:
+    """The file, whose first field lies where its root table ends."""
+    content = bytearray(file)
+    (root,) = struct.unpack_from("<I", content)
+    vtable = root - struct.unpack_from("<i", content, root)[0]
+    content[vtable + 4 : vtable + 6] = content[vtable + 2 : vtable + 4]
+    return bytes(content)
+
+
+def beginningless(file: bytes) -> bytes:
+    """The file, whose root table says that its fields are told of 8 bytes before the file, which Python takes for its end."""
+    (root,) = struct.unpack_from("<I", file)
+    return file[:root] + struct.pack("<i", root + 8) + file[root + 4 :]
+
+
 REFUSED = {
     "a command stream without one": (made(IMAGE, OUT, node=Node(NPU, (), (1,))), "(ETHOS_U) lacks inputs"),
     "a stream that is left out": (made(IMAGE, OUT, node=Node(NPU, (-1,), (1,))), "(ETHOS_U) lacks inputs"),
+    "no operators": (tflite_file((IMAGE, OUT), [], (0,), (1,)), "no operators in it"),
     "an operator without outputs": (
         made(IMAGE, OUT, node=Node("LOGISTIC", (0,), ())),
         "(LOGISTIC) lacks inputs or outputs",
@@ -105,6 +122,16 @@ REFUSED = {
         made(IMAGE, replace(OUT, shape=(), scales=(1, 1), zero_points=(0, 0))),
         "dimension 0 of 0",
     ),
+    "a name without an end": (made(IMAGE, OUT).replace(b"image\0", b"image!"), "without an end"),
+    "an offset behind the end": (b"\xff\xff\xff\x7f" + made(IMAGE, OUT)[4:], "behind its end"),
+    "a constant behind the end": (
+        made(IMAGE, CONSTANT, OUT).replace(
+            struct.pack("<I", 16) + CONSTANT.data, struct.pack("<I", 1 << 20) + CONSTANT.data
+        ),
+        "1,048,576 × 1 bytes at byte",
+    ),
+    "a table whose fields lie before the file": (beginningless(made(IMAGE, OUT)), "without a beginning"),
+    "a field outside of its table": (straying(made(IMAGE, OUT)), "with a field outside of it"),
     "a plan cut short": (made(IMAGE, OUT, plan=struct.pack("<3i", 1, 0, 5)), "plan of the arena is cut short"),
 }
 
@@ -117,6 +144,38 @@ def test_what_a_contract_cannot_be_asked_of_is_refused_by_name(verify: SimpleNam
     assert fact in str(refused.value)
     assert str(refused.value).startswith("model.tflite: ")
     assert refused.value.hint
+
+
+# What flatbuffers' own writer does not write, as changes to a file's tables.
+TABLES: dict[str, tuple[Callable[[Any], object], str]] = {
+    "constants behind the tables": (lambda model: model["buffers"][0].update(offset=4096, size=16), "2 GB"),
+    "metadata of no buffer": (lambda model: model.update(metadata=[{"name": "x", "buffer": 9}]), "names buffer 9 of"),
+    "a signature of no graph": (
+        lambda model: model["signature_defs"].append(signature(graph=1)),
+        "names subgraph 1 of 1",
+    ),
+    "a signature of no input": (
+        lambda model: model["signature_defs"].append(signature(tensor=2)),
+        "names tensor 2 of 2",
+    ),
+    "an operator of no kind": (lambda model: model["operator_codes"].clear(), "names operator code 0 of 0"),
+    "a left-out graph input": (lambda model: model["subgraphs"][0].update(inputs=(-1,)), "names tensor -1 of 2"),
+}
+
+
+def signature(graph: int = 0, tensor: int = 0) -> dict[str, Any]:
+    """A signature of one input."""
+    one = {"name": "image", "tensor_index": tensor}
+    return {"signature_key": "serving", "subgraph_index": graph, "inputs": [one], "outputs": []}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_tables_say_of_each_other_is_checked(verify: SimpleNamespace, name: str) -> None:
+    change, fact = TABLES[name]
+    model = verify.tflite_model.read(made(IMAGE, OUT), "model.tflite")
+    change(model)
+    with pytest.raises((verify.tflite_model.Damaged, verify.tflite_model.Excessive), match=fact):
+        verify.tflite_model.check(model)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +218,8 @@ def test_a_file_of_the_most_operators_is_planned_in_seconds(verify: SimpleNamesp
 
 
 def _killed(number: int) -> None:
+    # pytest's would print where, among the dots.
+    faulthandler.disable()
     os.kill(os.getpid(), number)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract_stage import FACTS, GROVE, XIAO, XIAO_2, XIAO_HEAD, arena_of
+from contract_stage import FACTS, GROVE, MODULES, XIAO, XIAO_2, XIAO_HEAD, arena_of
 from PIL import Image
 from stage_modules import imported
 from test_verify_decoder import decoded, raw
@@ -20,11 +20,10 @@ from tflite_maker import Made, Sketch, command_stream, detect, pose
 
 WORLD, DECODED, POSE = "sscma-yolo-world", "sscma-yolov8", "sscma-pose"
 HALF = (0.5, 0.5, 0.5, 0.5)
-READERS = ("stage", "tflite_schema", "tflite_model", "pictures", "network", "heads", "checks", "command_stream")
 NAMES = (
-    *READERS,
-    "acceptance",
-    "contract",
+    *MODULES,
+    "pictures",
+    "isolation",
     "planner",
     "esp_nn",
     "arena",

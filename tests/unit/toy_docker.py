@@ -38,6 +38,20 @@ esac
 echo "$asked" >> done
 """
 
+BASE = """
+public = "python:3.11@sha256:0123456789abcdef"
+[local]
+suite = "bookworm"
+packages = ["python3"]
+leave_out = []
+"""
+
+
+def give_base(toy: Path) -> Path:
+    """Write which base image the toy project has; return the project."""
+    (toy / "docker" / "base.toml").write_text(BASE)
+    return toy
+
 
 def make_state(folder: Path, content: bytes = b"system") -> Path:
     """Fill the folder of a docker that has no images; all that it gets will contain one file."""
