@@ -35,24 +35,25 @@ def refuse_others(port: Port, at: str, title: str) -> None:
 
 
 def _ask(port: Port) -> bytes:
-    """Return what comes by itself, until that ends, and then after a question, until it is clear what answers."""
+    """Return what comes by itself, if that is a firmware's; else, once it has ended, what a question is answered with."""
     try:
-        heard = _hear(port, LISTEN_S)
+        heard = _hear(port, LISTEN_S, FIRMWARE)
         if not FIRMWARE.search(heard):
             port.write(QUESTION)
-            heard += _hear(port)
+            # A line like a modem's counts only here: what a board tells of its start may hold one.
+            heard = _hear(port, PROBE_S, FIRMWARE, MODEM)
     except OSError:
         return b""  # unplugged, or it takes nothing: whoever asks next says so
     return heard
 
 
-def _hear(port: Port, quiet_s: float = PROBE_S) -> bytes:
+def _hear(port: Port, quiet_s: float, *enough: re.Pattern[bytes]) -> bytes:
     heard, until = b"", time.monotonic() + PROBE_S
     silent = time.monotonic() + quiet_s
     while time.monotonic() < min(until, silent) and len(heard) < HEARD:
         if data := port.read(1):
             heard += data + (port.read_all() or b"")
             silent = time.monotonic() + quiet_s
-        if FIRMWARE.search(heard) or MODEM.search(heard):
+        if any(one.search(heard) for one in enough):
             break
     return heard

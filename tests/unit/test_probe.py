@@ -85,7 +85,7 @@ class Starting(FakePort):
 
     def __init__(self) -> None:
         super().__init__(FIRST)
-        self.says = [MENU[:20], MENU[20:], b"\r\nboot: ok\r\n"]
+        self.says = [MENU[:20], MENU[20:], b"\r\nOK\r\n", b"\r\nboot: ok\r\n"]
         self.spoken_to_too_early = False
 
     def read(self, size: int) -> bytes:
@@ -103,6 +103,13 @@ def test_a_board_that_has_just_been_restarted_is_left_alone_until_it_is_quiet() 
     refuse_others(port, "/dev/ttyS0", "Toy")
     assert port.asked == ["STAT?"]
     assert not port.spoken_to_too_early
+
+
+def test_what_a_board_says_by_itself_makes_no_modem_of_it() -> None:
+    port = Starting()
+    port.answers = {}
+    refuse_others(port, "/dev/ttyS0", "Toy")
+    assert port.asked == ["STAT?"]
 
 
 def test_a_port_that_is_pulled_out_meanwhile_is_told_by_who_asks_next() -> None:
