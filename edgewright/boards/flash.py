@@ -13,7 +13,7 @@ from edgewright.boards import claims, questions
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.dialects import Answers
 from edgewright.boards.esp import EspLoader
-from edgewright.boards.live import conversation
+from edgewright.boards.live import SILENT, conversation
 from edgewright.boards.loader import Loader, NoLoader, Write, Written
 from edgewright.boards.menu import MenuLoader
 from edgewright.bundle import BOARD
@@ -82,8 +82,7 @@ def _look_before(target: Target) -> bool | None:
             version = questions.version_of(client, target.firmware, wait_boot=False)
             virtual = questions.is_virtual(client)
     except questions.NoFirmware:
-        text = f"nothing answers at {target.port}: a board in its loader, one without firmware, or no {target.title} at all"
-        log.say("flash", text, "yellow")
+        log.say("flash", f"nothing answers at {target.port}: {SILENT.format(target.title)}", "yellow")
         return None
     questions.check_version(version, target.firmware, target.firmwares)
     return virtual

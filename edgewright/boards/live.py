@@ -19,6 +19,7 @@ from edgewright.firmware import Firmware
 
 QUIET_S = 0.1  # of the port: one read
 FRAME_S = 60.0  # the slowest board takes seconds for one
+SILENT = "a board in its loader, one without firmware, or no {} at all"  # what it may be where no firmware answers
 
 
 def watch(board: Board, port: str, firmware: Firmware, device: str, made: Bundle, *, view: bool, count: int) -> None:
@@ -27,8 +28,7 @@ def watch(board: Board, port: str, firmware: Firmware, device: str, made: Bundle
         try:
             version = questions.version_of(client, firmware, wait_boot=False)
         except questions.NoFirmware as problem:
-            text = f"{problem}: {port} has a board in its loader, one without firmware, or no {device} at all"
-            raise BoardFailed(text, problem.hint) from None
+            raise BoardFailed(f"{problem}: {port} has {SILENT.format(device)}", problem.hint) from None
         dialect = dialects.detect(version)
         timing = Timing(questions.is_virtual(client), made.estimate_ms)
         questions.invoke(client, dialect, firmware, -1, images=view)

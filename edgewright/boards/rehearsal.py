@@ -182,7 +182,7 @@ def _compiled_here(volume: Path) -> Iterator[tuple[Path, Path]]:
 def _is_running(process: str) -> bool:
     try:
         os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
+    except (ValueError, OverflowError, ProcessLookupError):
         return False
     except PermissionError:  # somebody else's
         return True
@@ -194,7 +194,8 @@ def rehearsing(walk: Build, firmware: Firmware, pictures: Sequence[Path]) -> Ite
     """Plug a new virtual board in; yield its port. It is gone afterwards, its flash with it."""
     folder = walk.volume / RUN / f"board-{os.getpid()}"
     for left in folder.parent.glob("board-*"):
-        if not _is_running(left.name.removeprefix("board-")):  # its rehearsal was killed
+        # Of a rehearsal that was killed, and be it of one whose number is ours by now.
+        if left == folder or not _is_running(left.name.removeprefix("board-")):
             files.remove(left)
     try:
         connect = partial(Terminal, folder / "port")
