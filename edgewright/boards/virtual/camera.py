@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewright.firmware import At, CameraOption
+from edgewright.firmware import At
 
 
 class Camera:
@@ -12,18 +12,14 @@ class Camera:
         self.options = at.camera
         self.on = False
         self.degrees = 0  # by which its pictures are turned
-        self._option = at.camera[0]
-
-    @property
-    def option(self) -> CameraOption:
-        """The option that it was last started with, or the first."""
-        return self._option
+        # That it was last started with, or the first.
+        self.option = at.camera[0]
 
     def start(self, number: int, degrees: int = 0) -> bool:
         """Switch it on with an option; without such an option it stays off, and keeps the one that it has."""
         found = next((one for one in self.options if one.id == number), None)
         if found:
-            self._option, self.degrees, self.on = found, degrees, True
+            self.option, self.degrees, self.on = found, degrees, True
         return found is not None
 
     def stop(self) -> None:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PREFIX = "AT+"
-VIRTUAL = (
-    "EDGEWRIGHT?"  # what no firmware answers but a virtual board does, at whatever port: our own tools know it by this
-)
+# What no firmware answers but a virtual board does, at whatever port: our own tools know it by this.
+VIRTUAL = "EDGEWRIGHT?"
 LONGEST_BYTES = 4096  # SSCMA_CMD_MAX_LENGTH; a longer line is dropped without a word
 UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 # A quoted string, whose end may be missing and in which a backslash takes the next character as it is; or an integer, which

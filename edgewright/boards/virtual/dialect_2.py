@@ -124,7 +124,7 @@ class Dialect2:
         }
         external: dict[str, tuple[int, Run]] = {
             "WIFISTA": (1, self._replying(wireless.set_wifi_status)),
-            "WIFIIN4": (3, lambda name, arguments: wireless.set_in4(*arguments)),
+            "WIFIIN4": (3, self._set_in4),
             "WIFIIN6": (1, self._replying(wireless.set_in6)),
             "WIFIVER": (1, self._replying(wireless.set_version)),
             "MQTTSERVERSTA": (1, self._replying(wireless.set_server_status)),
@@ -133,6 +133,10 @@ class Dialect2:
 
     def _replying(self, reply: Callable[..., tuple[int, Any]]) -> Run:
         return lambda name, arguments: self.send(RESPONSE, name, *reply(*arguments))
+
+    def _set_in4(self, name: str, arguments: list[str]) -> None:
+        """Do WIFIIN4=, of which nothing is heard: wifi.hpp L145-152 does not end its answer, so that what is sent is empty."""
+        self.wireless.set_in4(*arguments)
 
     def _set_authority(self, name: str, arguments: list[str]) -> None:
         self.wireless.set_authority(arguments[0])

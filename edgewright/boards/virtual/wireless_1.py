@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from edgewright.boards.virtual import words_1 as words
-from edgewright.boards.virtual.addresses import ipv4, ipv6, is_bssid
+from edgewright.boards.virtual.addresses import is_bssid
 from edgewright.boards.virtual.commands import number
 from edgewright.boards.virtual.state import EINVAL, OK, State
+from edgewright.boards.virtual.wireless import Answer, Wireless
 
 NAME, PASSWORD = 32, 64  # definations.hpp L62-63: characters, with a zero at the end
 CLIENT, ADDRESS, USER, SECRET = 64, 128, 128, 256  # L71-74
@@ -20,19 +21,13 @@ OPEN, SHORTEST = 1, 8  # wifi_secu_type_e::NONE: what has a password must have o
 NO_WIFI = {"name_type": 0, "name": "", "security": 0, "password": ""}
 NO_SERVER = {"client_id": "", "address": "", "port": 0, "username": "", "password": "", "use_ssl": 0}
 
-Answer = tuple[int, Any]  # code and data
 
-
-class Wireless1:
-    """What a host has told of networks; nothing here joins one."""
+class Wireless1(Wireless):
+    """What a host has told of networks, and what of it is stored."""
 
     def __init__(self, state: State) -> None:
-        self.state, self.settings = state, state.settings
+        super().__init__(state)
         self.has_network = state.at.has_network
-        self._wifi_status = self._mqtt_status = 0
-        self._version = ""
-        self._in4 = {"ip": ipv4(), "netmask": ipv4(), "gateway": ipv4()}
-        self._in6 = {"ip": ipv6()}
         self._product = f"{state.at.product}_{state.device_id}"
         # With a network of its own a board has a name for servers from the beginning, else when it is told of a server.
         self._client = self._product if self.has_network else ""
@@ -64,30 +59,6 @@ class Wireless1:
         """Answer WIFI?."""
         config = self.settings.get("wifi", NO_WIFI)
         return {"status": self._wifi_status & 0xFF, "in4_info": self._in4, "in6_info": self._in6, "config": config}
-
-    def set_wifi_status(self, status: str) -> Answer:
-        """Do WIFISTA=."""
-        self._wifi_status = number(status)
-        return OK, {"status": self._wifi_status}
-
-    def set_in4(self, *addresses: str) -> Answer:
-        """Do WIFIIN4=."""
-        self._in4 = dict(zip(("ip", "netmask", "gateway"), map(ipv4, addresses), strict=True))
-        return OK, {"in4_info": self._in4}
-
-    def set_in6(self, address: str) -> Answer:
-        """Do WIFIIN6=."""
-        self._in6 = {"ip": ipv6(address)}
-        return OK, {"in6_info": self._in6}
-
-    def set_version(self, version: str) -> Answer:
-        """Do WIFIVER=."""
-        self._version = version
-        return OK, self.version()
-
-    def version(self) -> dict[str, str]:
-        """Answer WIFIVER?."""
-        return {"ver": self._version}
 
     def set_server(self, client: str, address: str, port: str, user: str, secret: str, ssl: str) -> Answer:
         """Do MQTTSERVER=."""

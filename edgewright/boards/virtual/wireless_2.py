@@ -8,9 +8,10 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import Any
 
-from edgewright.boards.virtual.addresses import ipv4, ipv6, is_bssid
+from edgewright.boards.virtual.addresses import is_bssid
 from edgewright.boards.virtual.commands import number
-from edgewright.boards.virtual.state import EINVAL, OK, State
+from edgewright.boards.virtual.state import EINVAL, OK
+from edgewright.boards.virtual.wireless import Answer, Wireless
 
 NAME, PASSWORD, CLIENT, SECRET = 31, 63, 127, 255  # characters; what is longer is cut off
 SHORTEST = 8  # wifi.hpp L84: a password
@@ -18,18 +19,9 @@ IDLE = 1  # ma_transport_mqtt.cpp L291: a network of the board's own, without on
 NO_WIFI = {"name": "", "security": 0, "password": ""}
 NO_SERVER = {"address": "", "port": 0, "username": "", "password": "", "client_id": "", "use_ssl": 0}
 
-Answer = tuple[int, Any]  # code and data
 
-
-class Wireless2:
-    """What a host has told of networks; nothing here joins one."""
-
-    def __init__(self, state: State) -> None:
-        self.state, self.settings = state, state.settings
-        self._wifi_status = self._mqtt_status = 0
-        self._version = ""
-        self._in4 = {"ip": ipv4(), "netmask": ipv4(), "gateway": ipv4()}
-        self._in6 = {"ip": ipv6()}
+class Wireless2(Wireless):
+    """What a host has told of networks, and what of it is stored."""
 
     def set_wifi(self, name: str, security: str, password: str) -> Answer:
         """Do WIFI=."""
@@ -46,29 +38,6 @@ class Wireless2:
         status = IDLE if self.state.at.has_network else self._wifi_status
         self._wifi_status = status if named else 0
         return {"in4_info": self._in4, "in6_info": self._in6, "config": config, "status": self._wifi_status}
-
-    def set_wifi_status(self, status: str) -> Answer:
-        """Do WIFISTA=."""
-        self._wifi_status = number(status)
-        return OK, {"status": self._wifi_status}
-
-    def set_in4(self, *addresses: str) -> None:
-        """Do WIFIIN4=, of which nothing is heard: wifi.hpp L145-152 does not end its answer, so that what is sent is empty."""
-        self._in4 = dict(zip(("ip", "netmask", "gateway"), map(ipv4, addresses), strict=True))
-
-    def set_in6(self, address: str) -> Answer:
-        """Do WIFIIN6=."""
-        self._in6 = {"ip": ipv6(address)}
-        return OK, {"in6_info": self._in6}
-
-    def set_version(self, version: str) -> Answer:
-        """Do WIFIVER=."""
-        self._version = version
-        return OK, self.version()
-
-    def version(self) -> dict[str, str]:
-        """Answer WIFIVER?."""
-        return {"ver": self._version}
 
     def set_server(self, client: str, address: str, port: str, user: str, secret: str, ssl: str) -> Answer:
         """Do MQTTSERVER=, which names the topics, too."""

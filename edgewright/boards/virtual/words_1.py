@@ -41,6 +41,7 @@ class Listed:
     about: str
     arguments: str = ""
     since: str = ""
+    until: str = ""
     network: bool | None = None  # only on boards with a network of their own, or without one
 
     @property
@@ -67,6 +68,7 @@ COMMANDS = (
     Listed("ALGO", "Set a algorithm by algorithm type ID", "ALGORITHM_ID"),
     Listed("ALGO?", "Get current algorithm info"),
     Listed("SENSORS?", "Get available sensors"),
+    Listed("SENSOR", "Set a default sensor by sensor ID", "SENSOR_ID,ENABLE/DISABLE", until=SENSOR_OPTIONS),
     Listed("SENSOR", "Set a default sensor by sensor ID", "SENSOR_ID,ENABLE/DISABLE,OPT_ID", SENSOR_OPTIONS),
     Listed("SENSOR?", "Get current sensor info"),
     Listed("SAMPLE", "Sample data from current sensor", "N_TIMES"),
@@ -96,8 +98,6 @@ COMMANDS = (
     Listed("SETREG", "Set register", '"ADDR","VAL"', REGISTERS),
     Listed("GETREG", "Get register", '"ADDR"', REGISTERS),
 )
-# Before SENSOR had options.
-SHORT_SENSOR = Listed("SENSOR", "Set a default sensor by sensor ID", "SENSOR_ID,ENABLE/DISABLE")
 # callback/invoke.hpp register_config_cmds(): while a model runs.
 LIMITS = (
     Listed("TSCORE", "Set score threshold", "SCORE_THRESHOLD"),
@@ -110,9 +110,9 @@ LIMITS = (
 def listed(built: str, *, network: bool) -> tuple[Listed, ...]:
     """Return the commands of a build, in the order in which it registers them."""
     return tuple(
-        SHORT_SENSOR if one.name == "SENSOR" and built < one.since else one
+        one
         for one in COMMANDS
-        if (built >= one.since or one.name == "SENSOR") and one.network in (None, network)
+        if one.since <= built and not (one.until and one.until <= built) and one.network in (None, network)
     )
 
 
