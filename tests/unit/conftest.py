@@ -1,7 +1,9 @@
-"""What the unit tests share: a toy project and an engine for it (toy_project.py)."""
+"""What the unit tests share: a toy project and an engine for it (toy_project.py), and a terminal."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def project(toy: Path) -> Project:
 def plan(project: Project) -> Plan:
     """Return the toy project's plan."""
     return plan_of(project)
+
+
+@pytest.fixture
+def terminal() -> Iterator[str]:
+    """Return the name of a pty at whose other end nobody is."""
+    master, slave = os.openpty()
+    yield os.ttyname(slave)
+    os.close(slave)
+    os.close(master)
 
 
 @pytest.fixture

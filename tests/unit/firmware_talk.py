@@ -109,6 +109,13 @@ class Desk:
         return length
 
 
+def desk_of(folder: Path, name: str) -> Desk:
+    """Return a desk of the firmware of that name, with a model."""
+    desk = Desk(folder / name, FIRMWARES[name])
+    desk.put(0)
+    return desk
+
+
 def reply(name: str, data: bytes, code: int = 0, kind: int = 0) -> bytes:
     return b'\r{"type": %d, "name": "%s", "code": %d, "data": %s}\n' % (kind, name.encode(), code, data)
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from firmware_talk import BOXES, FIRMWARES, SLOT, Desk, Toy, messages, reply
+from firmware_talk import BOXES, FIRMWARES, SLOT, Desk, Toy, desk_of, messages, reply
 
 from edgewright.boards.virtual.wire import Reset, Unplugged
 
@@ -19,16 +19,12 @@ NOTHING = b'{"id": 0, "type": 0, "address": 0, "size": 0}'
 
 @pytest.fixture
 def newest(tmp_path: Path) -> Desk:
-    desk = Desk(tmp_path, FIRMWARES[NEWEST])
-    desk.put(0)
-    return desk
+    return desk_of(tmp_path, NEWEST)
 
 
 @pytest.fixture
 def oldest(tmp_path: Path) -> Desk:
-    desk = Desk(tmp_path, FIRMWARES[OLDEST])
-    desk.put(0)
-    return desk
+    return desk_of(tmp_path, OLDEST)
 
 
 # --- 1.x: boot and plain questions
@@ -305,8 +301,7 @@ def test_without_a_model_there_is_nothing_to_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [NEWEST, SECOND])
 def test_rst_resets_and_lets_go_of_the_network(tmp_path: Path, name: str) -> None:
-    desk = Desk(tmp_path, FIRMWARES[name])
-    desk.put(0)
+    desk = desk_of(tmp_path, name)
     with pytest.raises(Reset) as reset:
         desk.talk(b"AT+MODEL=1\r", b"AT+RST\r")
     assert not reset.value.download

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +20,6 @@ from tests.conftest import ROOT
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(claims, "FOLDER", tmp_path / "ports")
     return tmp_path / "ports"
-
-
-@pytest.fixture
-def terminal() -> Iterator[str]:
-    master, slave = pty.openpty()
-    yield os.ttyname(slave)
-    os.close(slave)
-    os.close(master)
 
 
 def test_a_device_is_one_under_all_its_names(terminal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

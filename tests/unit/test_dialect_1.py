@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from firmware_talk import FIRMWARES, SLOT, Desk, messages, reply
+from firmware_talk import FIRMWARES, SLOT, Desk, desk_of, messages, reply
 
 from edgewright.boards.virtual.identity import fnv
 from edgewright.boards.virtual.wire import Reset
@@ -15,12 +15,6 @@ from edgewright.boards.virtual.wire import Reset
 NEWEST, OLDEST, HEAD = "grove-vision-ai-v2-sscma-1.x", "esp32s3-sscma-1.x", "esp32s3-sscma-1.0-head"
 APRIL, JANUARY = "grove-vision-ai-v2-sscma-2024-04", "grove-vision-ai-v2-sscma-2024-01"
 NO_SENSOR = {"id": 0, "type": 0, "state": 0, "opt_id": -1, "opt_detail": "Unknown", "opts": {}}
-
-
-def desk_of(folder: Path, name: str) -> Desk:
-    desk = Desk(folder / name, FIRMWARES[name])
-    desk.put(0)
-    return desk
 
 
 @pytest.fixture

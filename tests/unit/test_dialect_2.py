@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from firmware_talk import BOXES, FIRMWARES, POSE, Desk, Toy, messages, reply_2
+from firmware_talk import BOXES, FIRMWARES, POSE, Desk, Toy, desk_of, messages, reply_2
 
 from edgewright.boards.virtual.wire import Reset
 
@@ -18,16 +18,12 @@ MODEL_2 = b'{"id":1,"type":0,"size":0,"name":1010827264,"address":1010827264}'
 
 @pytest.fixture
 def second(tmp_path: Path) -> Desk:
-    desk = Desk(tmp_path, FIRMWARES[SECOND])
-    desk.put(0)
-    return desk
+    return desk_of(tmp_path, SECOND)
 
 
 @pytest.fixture
 def grove(tmp_path: Path) -> Desk:
-    desk = Desk(tmp_path, FIRMWARES[GROVE])
-    desk.put(0)
-    return desk
+    return desk_of(tmp_path, GROVE)
 
 
 def test_2x_says_what_it_set_up_and_not_that_it_is_ready(second: Desk) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pty
 import re
 import socket
 from collections.abc import Iterator
@@ -37,14 +36,6 @@ def told(problem: pytest.ExceptionInfo[EdgewrightError]) -> tuple[str, str]:
 @pytest.fixture(autouse=True)
 def linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports.platform, "release", lambda: "6.1.0-amd64")
-
-
-@pytest.fixture
-def terminal() -> Iterator[str]:
-    master, slave = pty.openpty()
-    yield os.ttyname(slave)
-    os.close(slave)
-    os.close(master)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
