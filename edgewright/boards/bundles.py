@@ -124,7 +124,7 @@ def _told(manifest: Path) -> tuple[str, str]:
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
         return str(content["device"]), str(content["firmware"]["name"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "", ""
 
 

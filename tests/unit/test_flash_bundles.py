@@ -107,6 +107,22 @@ def test_the_newest_bundle_of_the_device_is_taken_or_the_one_that_is_named(tmp_p
         assert told in f"{problem.value} {problem.value.hint}"
 
 
+def test_where_no_bundle_is_asked_for_by_its_name_there_need_be_none(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "manifest.json").write_text("[" * 100_000)
+    assert bundles.find_any(tmp_path, XIAO, "", "") is None
+    with pytest.raises(WrongInput, match="NAME=m: nothing like that"):
+        bundles.find_any(tmp_path, XIAO, "m", "")
+    folder = make(tmp_path)
+    for name, firmware in (("", ""), ("m", ""), ("", XIAO.firmware)):
+        found = bundles.find_any(tmp_path, XIAO, name, firmware)
+        assert found
+        assert found.folder == folder
+    (folder / "labels.txt").write_text("other")
+    with pytest.raises(HashDiffers):
+        bundles.find_any(tmp_path, XIAO, "", "")
+
+
 @pytest.mark.parametrize("name", ["model.tflite", "manifest.json", "report.json", "SHA256SUMS"])
 def test_a_bundle_of_which_one_bit_is_not_as_listed_is_refused(tmp_path: Path, name: str) -> None:
     folder = make(tmp_path)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,3 +68,28 @@ def test_what_was_compiled_is_told_by_its_bytes_whatever_follows_them(tmp_path: 
     assert rehearsal.uncompiled(walk, b"TFL3 before") is None
     assert rehearsal.uncompiled(walk, b"TFL3 other") is None
     assert rehearsal.uncompiled(walk, b"TFL3 aft") is None
+
+
+def test_what_killed_rehearsals_have_left_goes_with_the_next_one_and_that_of_one_that_runs_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    ours, theirs = f"board-{os.getpid()}", f"board-{os.getppid()}"
+    for name in (ours, theirs, f"board-{ended.pid}", f"board-{'9' * 40}", "board-x"):
+        (tmp_path / "run" / name / "network").mkdir(parents=True)
+    before: list[set[str]] = []
+
+    def stand(walk: Any, firmware: Any, folder: Path, *_: object, **__: object) -> str:
+        before.append({path.name for path in folder.parent.iterdir()})
+        folder.mkdir()
+        return str(folder)
+
+    monkeypatch.setattr(rehearsal, "stand", stand)
+    monkeypatch.setattr(rehearsal, "plugged_in", nullcontext)
+    walk: Any = SimpleNamespace(volume=tmp_path)
+    firmware: Any = SimpleNamespace()
+    with rehearsal.rehearsing(walk, firmware, []) as port:
+        assert port == str(tmp_path / "run" / ours)
+    assert before == [{theirs}]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {theirs}
