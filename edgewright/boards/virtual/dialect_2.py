@@ -11,10 +11,10 @@ from typing import Any
 from edgewright.boards.virtual import words_2 as words
 from edgewright.boards.virtual.commands import number
 from edgewright.boards.virtual.dialect import EVENT, LOG, RESPONSE, Run, Send
-from edgewright.boards.virtual.models import Model
 from edgewright.boards.virtual.network import Inference
+from edgewright.boards.virtual.running_2 import Running2
 from edgewright.boards.virtual.sensor_2 import Sensor2
-from edgewright.boards.virtual.state import EINVAL, ENOTSUP, EPERM, OK, State, Task
+from edgewright.boards.virtual.state import EINVAL, OK, State, Task
 from edgewright.boards.virtual.wire import Reset
 from edgewright.boards.virtual.wireless_2 import Wireless2
 
@@ -29,21 +29,19 @@ class Dialect2:
     cannot = words.FAILED
 
     def __init__(self, state: State, send: Send, write: Callable[[bytes], None]) -> None:
-        self.state, self.send, self.camera = state, send, state.camera
+        self.state, self.send = state, send
         self.sensor, self.wireless = Sensor2(state), Wireless2(state)
-        self.current = 0  # the id of the model that was loaded last
-        self._limits = {"score": words.SCORE, "iou": words.IOU}
-        if state.at.built >= words.KEPT_LIMITS:
-            self._limits = {which: self._stored_limit(which) for which in self._limits}
+        self.running = Running2(state, send, self.sensor)
 
     def boot(self) -> None:
         """Say what was set up; of being ready it says nothing."""
         self.send(RESPONSE, "INIT@SENSOR", *self.sensor.boot())
-        # The firmware loads its model here. To start what computes takes this machine seconds, so it waits until it is needed.
-        model = self.state.model(self.state.chosen)
-        self.current = model.id if model else 0
-        self.send(RESPONSE, "INIT@MODEL", OK if model else words.ENOENT, {"model": self._model(model)} if model else {})
-        self.send(RESPONSE, "INIT@ALGORITHM", OK, self._algorithm())
+        running = self.running
+        model = running.boot()
+        self.send(
+            RESPONSE, "INIT@MODEL", OK if model else words.ENOENT, {"model": running.model_json(model)} if model else {}
+        )
+        self.send(RESPONSE, "INIT@ALGORITHM", OK, running.algorithm())
         self.send(RESPONSE, "INIT@TRIGGER", OK, self._trigger())
 
     def commands(self) -> Mapping[str, tuple[int, Run]]:
@@ -74,20 +72,20 @@ class Dialect2:
         self.send(EVENT, task.name, code, {"count": task.count})
 
     def _questions(self) -> dict[str, Callable[[], Any]]:
-        state = self.state
+        state, running = self.state, self.running
         return {
             "ID?": lambda: state.device_id,
             "NAME?": lambda: state.at.name,
             "VER?": lambda: {"at_api": "v0", "software": state.at.built, "hardware": words.example(state.at.hardware)},
             "STAT?": lambda: {"boot_count": state.boot_count, "is_ready": 1},
-            "MODELS?": lambda: {"models": [self._model(one) for one in state.models]},
-            "ALGO?": self._algorithm,
+            "MODELS?": lambda: {"models": [running.model_json(one) for one in state.models]},
+            "ALGO?": running.algorithm,
             "SENSORS?": self.sensor.list,
             "SENSOR?": self.sensor.json,
-            "TSCORE?": lambda: self._stored_limit("score"),
-            "TIOU?": lambda: self._stored_limit("iou"),
+            "TSCORE?": lambda: running.stored_limit("score"),
+            "TIOU?": lambda: running.stored_limit("iou"),
             "TRIGGER?": self._trigger,
-            "INFO?": lambda: {"info": state.settings.get(f"info {self.current}", "")},
+            "INFO?": lambda: {"info": state.settings.get(f"info {running.current}", "")},
             "WIFI?": self.wireless.wifi,
             "MQTTSERVER?": self.wireless.server,
             "MQTTPUBSUB?": self.wireless.topics,
@@ -101,14 +99,14 @@ class Dialect2:
             "BREAK": (0, self._break),
             "YIELD": (1, lambda name, arguments: None),
             "LED": (1, lambda name, arguments: self.send(RESPONSE, name, OK, int(number(arguments[0]) != 0))),
-            "MODEL": (1, self._choose),
-            "MODEL?": (0, self._chosen),
-            "ALGO": (1, self._force),
+            "MODEL": (1, self.running.choose),
+            "MODEL?": (0, self.running.chosen),
+            "ALGO": (1, self.running.force),
             "SENSOR": (3, self._set_sensor),
-            "SAMPLE": (1, self._take_samples),
-            "INVOKE": (2, self._invoke),
-            "TSCORE": (1, self._setting_limit("score")),
-            "TIOU": (1, self._setting_limit("iou")),
+            "SAMPLE": (1, self.running.take_samples),
+            "INVOKE": (2, self.running.invoke),
+            "TSCORE": (1, self.running.set_limit("score")),
+            "TIOU": (1, self.running.set_limit("iou")),
             "TRIGGER": (1, self._set_trigger),
             "INFO": (1, self._set_info),
             **self._network_orders(),
@@ -155,93 +153,9 @@ class Dialect2:
         self.state.task = None
         self.send(RESPONSE, name, OK, self.state.uptime_ms)
 
-    def _model(self, model: Model) -> dict[str, int]:
-        """Return what it says of a model, pointers for name and address; its size it never sets."""
-        first = self.state.at.pointer
-        there = first + model.address - self.state.firmware.address
-        return {"id": model.id, "type": 0, "size": 0, "name": first, "address": there}
-
-    def _choose(self, name: str, arguments: list[str]) -> None:
-        self.state.task = None
-        model = self.state.model(number(arguments[0]))
-        code = self.state.load(model) if model else words.ENOENT
-        if model and code == OK and self.current != model.id:
-            self.current = model.id
-            self.state.settings.put("model", model.id)
-        self.send(
-            RESPONSE, name, code, {"model": self._model(model) if model else words.NO_MODEL} if self.current else {}
-        )
-
-    def _chosen(self, name: str, arguments: list[str]) -> None:
-        model = self.state.model(self.current)
-        self.send(RESPONSE, name, OK if model else words.ENOENT, {"models": [self._model(model)]} if model else {})
-
-    def _algorithm(self) -> dict[str, int]:
-        return {"algorithm": self.state.settings.get("algorithm", 0)}
-
-    def _force(self, name: str, arguments: list[str]) -> None:
-        """Keep a number that the firmware never looks at again, without a sign: algorithm.hpp L25-40 at ab1d5f0."""
-        self.state.settings.put("algorithm", number(arguments[0]) & 0xFFFFFFFF)
-        self.send(RESPONSE, name, OK, self._algorithm())
-
     def _set_sensor(self, name: str, arguments: list[str]) -> None:
         self.state.task = None
         self.send(RESPONSE, name, *self.sensor.set(*map(number, arguments)))
-
-    def _take_samples(self, name: str, arguments: list[str]) -> None:
-        self.state.task = None
-        if not self.camera.on:
-            self.send(RESPONSE, name, EPERM, self.sensor.json())
-            return
-        self.state.task = Task(name, number(arguments[0]))
-        model = self.state.model(self.current)
-        if model:
-            # The pictures come from the same place.
-            self.state.load(model)
-        self.send(RESPONSE, name, OK, self.sensor.json())
-
-    def _invoke(self, name: str, arguments: list[str]) -> None:
-        """Begin to run the model. Of the three arguments of 1.x it takes the second for its own: whether to leave pictures out."""
-        self.state.task = None
-        times, results_only = map(number, arguments)
-        score, iou = self._limits["score"], self._limits["iou"]
-        # prepareSensor() comes first: what is not started does not stream (ma_camera_esp32.cpp L122-125).
-        model = self.state.model(self.current) if self.camera.on else None
-        code = self.state.load(model) if model else words.ENOENT if self.camera.on else EPERM
-        found = 0
-        if model and code == OK:
-            assert self.state.network is not None
-            native = self.state.network.algorithm
-            # invoke.hpp L140: the search begins at the id, not at the first.
-            found = native if model.id <= native else 0
-            if found:
-                self.state.task = Task(name, times, score, iou, found, image=results_only == 0)
-            elif self.state.at.crashes:
-                # A null pointer is followed: not a word, and the chip starts again.
-                raise Reset
-            else:
-                code = ENOTSUP
-        data = self.sensor.json() | {"models": [self._model(model) if model else words.NO_MODEL]}
-        config = {"tscore": words.truncated(score), "tiou": words.truncated(iou)}
-        kind = found or words.signed(self._algorithm()["algorithm"])
-        data["algorithm"] = {"type": kind, "category": 0, "input_from": 1, "config": config}
-        self.send(RESPONSE, name, code, data)
-
-    def _stored_limit(self, which: str) -> int:
-        return int(self.state.settings.get(f"threshold {which}", self._limits[which]))
-
-    def _setting_limit(self, which: str) -> Run:
-        def put(name: str, arguments: list[str]) -> None:
-            percent = number(arguments[0])
-            code = OK if 0 < percent <= 100 else EINVAL
-            if code == OK:
-                self._limits[which] = percent
-                self.state.settings.put(f"threshold {which}", percent)
-                if self.state.task:
-                    setattr(self.state.task, which, percent)
-            self.send(RESPONSE, name, code, self._limits[which])
-
-        return put
 
     def _trigger(self) -> dict[str, str]:
         return {"trigger_rules": self.state.settings.get("trigger", "")}
@@ -255,5 +169,5 @@ class Dialect2:
         self.send(RESPONSE, name, OK if good else EINVAL, {"trigger_rules": arguments[0]})
 
     def _set_info(self, name: str, arguments: list[str]) -> None:
-        self.state.settings.put(f"info {self.current}", arguments[0])
+        self.state.settings.put(f"info {self.running.current}", arguments[0])
         self.send(RESPONSE, name, OK, {"info": arguments[0]})
