@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,11 @@ def flash(made: Bundle, target: Target, writes: Sequence[Write]) -> dict[str, An
     """
     with claims.claimed(target.port, "flash"):
         image = any(write.address == target.board.firmware_address for write in writes)
-        seen = None if image else _look_before(target)
-        target = replace(target, virtual=target.virtual or bool(seen))
+        answered = not image and _look_before(target)
         try:
             written = _write(target, writes)
         except NoLoader as problem:
-            if seen is not None:  # its firmware has answered
+            if answered:
                 raise
             raise NoLoader(
                 f"{problem}; this is probably no {target.title}", f"PORT= of one; or {problem.hint}"
@@ -75,17 +74,16 @@ def flash(made: Bundle, target: Target, writes: Sequence[Write]) -> dict[str, An
     return found
 
 
-def _look_before(target: Target) -> bool | None:
-    """Refuse another firmware than the bundle's; return whether the board is a virtual one, or None where no firmware answers."""
+def _look_before(target: Target) -> bool:
+    """Refuse another firmware than the bundle's; return whether any answers."""
     try:
         with conversation(target.port, target.board, look_for=target.title) as client:
             version = questions.version_of(client, target.firmware, wait_boot=False)
-            virtual = questions.is_virtual(client)
     except questions.NoFirmware:
         log.say("flash", f"nothing answers at {target.port}: {SILENT.format(target.title)}", "yellow")
-        return None
+        return False
     questions.check_version(version, target.firmware, target.firmwares)
-    return virtual
+    return True
 
 
 def _write(target: Target, writes: Sequence[Write]) -> Written:
