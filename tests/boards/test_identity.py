@@ -21,6 +21,7 @@ from toy_board import PROJECT, Toy, make_bundle, model_of, standing
 from edgewright.boards import bundles, claims, live, questions
 from edgewright.boards.bundles import Bundle
 from edgewright.boards.flash import Target, flash
+from edgewright.boards.loader import NoLoader, Written
 from edgewright.boards.virtual.network import Inference
 from edgewright.boards.virtual.telnet import Telnet
 from edgewright.config import Device
@@ -183,6 +184,16 @@ def test_a_second_command_is_told_what_the_first_one_does(
         flashed(made, target)
 
 
+def test_whoever_watches_a_virtual_board_at_a_port_is_told_whose_time_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_bundle(tmp_path / "dist", XIAO, model_of(5000))
+    with standing(XIAO, tmp_path / "board", Toy()) as (_, target):
+        flashed(made, target)
+        watch(made, target)
+    assert "a virtual board: milliseconds and fps are this machine's" in capsys.readouterr().out
+
+
 class Other:
     """Something at a port that is none of our boards."""
 
@@ -227,6 +238,20 @@ def test_what_cannot_be_the_board_is_told_before_anything_is_written(
                 command(made, target)
             assert str(problem.value) == f"what is at {target.port} {what}: this is probably no {device.title}"
     other.close()
+
+
+def test_a_board_whose_firmware_answers_is_one_even_if_its_loader_does_not(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf:
+        def write(self, *_: object) -> Written:
+            raise NoLoader("no loader answers", "press RESET")
+
+    monkeypatch.setattr("edgewright.boards.flash.LOADERS", {"esptool": Deaf(), "xmodem": Deaf()})
+    made = make_bundle(tmp_path / "dist", device, model_of(5000))
+    with standing(device, tmp_path / "board", Toy()) as (_, target), pytest.raises(NoLoader) as problem:
+        flashed(made, target)
+    assert (str(problem.value), problem.value.hint) == ("no loader answers", "press RESET")
 
 
 def test_where_nothing_answers_at_all_that_is_probably_no_such_board(
