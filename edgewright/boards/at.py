@@ -186,8 +186,8 @@ def _short(command: str) -> str:
 
 
 def _text(message: Message) -> str:
-    """Return what a log says, short enough for a message, and of letters only: JSON can name halves of them."""
-    return str(message.data)[:TEXT].encode(errors="replace").decode()
+    """Return what a log says, short enough for a message; who shows it makes it visible."""
+    return str(message.data)[:TEXT]
 
 
 def _refuse_restart(message: Message, when: str) -> None:

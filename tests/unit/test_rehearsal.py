@@ -80,7 +80,8 @@ def test_what_killed_rehearsals_have_left_goes_with_the_next_one_and_that_of_one
         (tmp_path / "run" / name / "network").mkdir(parents=True)
     before: list[set[str]] = []
 
-    def stand(walk: Any, firmware: Any, folder: Path, *_: object, **__: object) -> str:
+    def stand(walk: Any, firmware: Any, folder: Path, *_: object, unscaled: bool = False) -> str:
+        assert unscaled, "what it finds is compared with the proof's"
         before.append({path.name for path in folder.parent.iterdir()})
         folder.mkdir()
         return str(folder)
