@@ -45,6 +45,7 @@ def test_help_lists_what_was_registered_last_first_with_arguments_and_descriptio
         '  AT+GETREG=<"ADDR">\n    Get register\n  AT+SETREG=<"ADDR","VAL">\n    Set register\n  AT+OTA\n    Enter OTA mode\n'
     )
     assert said.endswith("  AT+ID?\n    Get device ID\n  AT+HELP?\n    List available commands\n")
+    assert said.count("  AT+SENSOR=") == 1
     assert "  AT+SENSOR=<SENSOR_ID,ENABLE/DISABLE,OPT_ID>\n    Set a default sensor by sensor ID\n" in said
 
 

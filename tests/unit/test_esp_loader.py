@@ -186,6 +186,33 @@ def test_a_port_that_vanishes_with_the_restart_is_waited_for(
     assert problem.value.hint == BOARD.restart
 
 
+class Clock:
+    """Time passes only by waiting: a port is there until 0.1 s, and again from 1 s on."""
+
+    def __init__(self, port: Path) -> None:
+        self.now, self.port = 0.0, port
+        port.touch()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if 0.1 < self.now < 1:
+            self.port.unlink(missing_ok=True)
+        else:
+            self.port.touch()
+
+
+def test_a_port_that_is_still_there_for_a_moment_is_not_taken_for_one_that_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(tmp_path / "port")
+    monkeypatch.setattr(esp, "time", clock)
+    assert esp._is_back(str(clock.port))
+    assert clock.now > 1
+
+
 # --- a flash that does not -------------------------------------------------------------------------------------------------------
 
 
