@@ -186,3 +186,45 @@ def scaling(path: Path, yaml: Mapping[str, Any]) -> dict[str, Any]:
     if len(numbers) != 3 or not (0 < numbers[0] <= 2 and 0 < numbers[1] <= 2 and 0 < numbers[2] <= 4096):
         raise Refused(f"{path}: its yaml has no usable scale {shown(scale)}", HINT)
     return {"scales": {scale: list(numbers)}, "scale": scale}
+
+
+def least_parameters(yaml: Mapping[str, Any]) -> int:
+    """How many weights of convolutions a checked yaml asks for at least, heads not counted, without building any of it.
+
+    Source: ultralytics 8.2.24, nn/tasks.py parse_model() and nn/modules (Conv, C2f, SPPF).
+    """
+    depth, width, most = _scale_of(yaml)
+    outputs, total = list[int](), 0
+    for source, repeats, layer, arguments in (*yaml["backbone"], *yaml["head"]):
+        given = outputs or [yaml["ch"]]
+        sources = [given[at] if -len(given) <= at < len(given) else 1 for at in _as_list(source)]
+        before = sum(sources)
+        count = max(round(repeats * depth), 1) if repeats > 1 else repeats
+        numbers = [argument if type(argument) is int else 0 for argument in arguments]
+        after = before
+        if layer in ("Conv", "C2f", "SPPF") and numbers:
+            # Channels as many as classes are taken as they are.
+            scaled = -(-min(numbers[0], most) * width // 8) * 8
+            after = max(int(numbers[0] if numbers[0] == yaml["nc"] else scaled), 1)
+        if layer == "Conv":
+            groups = numbers[4] if len(numbers) > 4 else 0
+            total += count * before * after * (numbers[1] if len(numbers) > 1 else 1) ** 2 // max(groups, 1)
+        elif layer == "C2f":
+            hidden, groups = after // 2, numbers[2] if len(numbers) > 2 else 0
+            total += 2 * before * hidden + (2 + count) * hidden * after + count * 18 * hidden**2 // max(groups, 1)
+        elif layer == "SPPF":
+            total += before * (before // 2) + 4 * (before // 2) * after
+        outputs.append(after)
+    return total
+
+
+def _scale_of(yaml: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Factors of depth and width, and the most channels before the second."""
+    if "scales" in yaml:
+        depth, width, most = yaml["scales"][yaml["scale"]]
+        return depth, width, most
+    return yaml["depth_multiple"], yaml["width_multiple"], float("inf")
+
+
+def _as_list(source: int | list[int]) -> list[int]:
+    return source if isinstance(source, list) else [source]

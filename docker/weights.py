@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 import numpy as np
-from architecture import ACTIVATIONS, HEADS, HINT, check_yaml
+from architecture import ACTIVATIONS, HEADS, HINT, check_yaml, least_parameters
 from checkpoint import attributes, read_checkpoint
 from numpy.typing import NDArray
 from pickles import Inert
@@ -205,6 +205,7 @@ def build_network(weights: Weights) -> DetectionModel:
     import torch
     from ultralytics.nn.tasks import DetectionModel, PoseModel
 
+    refuse_oversized(weights)
     kind = PoseModel if weights.task == "pose" else DetectionModel
     network = kind(deepcopy(weights.yaml), ch=3, verbose=False)
     follow_release(network, weights)
@@ -216,6 +217,13 @@ def build_network(weights: Weights) -> DetectionModel:
     network.names = dict(enumerate(weights.names))
     network.task = weights.task
     return network.float().eval()
+
+
+def refuse_oversized(weights: Weights) -> None:
+    """Refuse a yaml that asks for more than the file holds: a few kilobytes of it would build hundreds of gigabytes."""
+    asked, held = least_parameters(weights.yaml), sum(tensor.size for tensor in weights.tensors.values())
+    if asked > held:
+        raise Refused(f"{weights.path}: its yaml asks for {asked:,} weights, and it holds {held:,}", HINT)
 
 
 def follow_release(network: DetectionModel, weights: Weights) -> None:

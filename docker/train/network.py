@@ -16,7 +16,7 @@ from stage import Refused
 from torch import nn
 from ultralytics import __version__
 from ultralytics.nn.tasks import DetectionModel, PoseModel, yaml_model_load
-from weights import Weights, read_weights, recorded_activation, separate_scores
+from weights import Weights, read_weights, recorded_activation, refuse_oversized, separate_scores
 
 SMALLEST = {"pose": "yolov8n-pose.yaml", "detect": "yolov8n.yaml"}
 
@@ -39,6 +39,7 @@ def read_start(task: str, model: str, weights: Path | None) -> Start:
                 f"{weights.name} is a {found.task} model, and the recipe trains {task}",
                 hint=f"give weights of a {task} model, or take a recipe for {found.task}: RECIPE=figures-{found.task}",
             )
+        refuse_oversized(found)
         return Start(weights.name, found.yaml, found)
     name = model or SMALLEST[task]
     if name.endswith("-pose.yaml") != (task == "pose"):
